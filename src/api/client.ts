@@ -1,0 +1,181 @@
+/**
+ * The typed client of the daemon's HTTP API. It stands apart from the room's index, because the schemas take longer to load than
+ * a command takes to run: a daemon of the very same version built its answers from the same schemas, so they are checked only
+ * when the version that it names differs.
+ */
+import { join } from 'node:path';
+import { AppShotError } from '../common/index.ts';
+import { PATHS, VERSION_HEADER } from './paths.ts';
+import type { Operation } from './paths.ts';
+export { MAX_EXEC_INPUT } from './paths.ts';
+import { RemoteError } from './remote-error.ts';
+import type { StopRequest } from './routes.ts';
+import type {
+  AppDetail,
+  AppEvent,
+  AppView,
+  ChainSpec,
+  CheckReport,
+  ExecFrame,
+  ExecRequest,
+  LogLine,
+  SleepResult,
+  TopRow,
+  VersionView,
+  WakeResult,
+} from './schemas.ts';
+import { send } from './transport.ts';
+import type { Answer } from './transport.ts';
+import { VERSION } from './version.ts';
+
+type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** An abort ends the request; the daemon still finishes a sleep or wake that has begun. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Call extends CallOptions {
+  readonly app?: string;
+  readonly query?: Query;
+  readonly body?: unknown;
+}
+
+const toPath = (operation: Operation, { app, query = {} }: Call): string => {
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined && value !== false) search.set(key, String(value));
+  }
+  const path = PATHS[operation].path.replace('{app}', app ?? '');
+  return search.size === 0 ? path : `${path}?${search.toString()}`;
+};
+
+/** What is neither a name nor an AID is not sent: it could be read as another path. */
+const checkApp = (app: string | undefined): void => {
+  if (app === undefined || /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(app)) return;
+  throw new AppShotError('APP_NOT_FOUND', { name: app });
+};
+
+const parse = (text: string, theirs: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new AppShotError(
+      'BAD_ANSWER',
+      { theirs, ours: VERSION, reason: 'it is not JSON' },
+      { cause: error },
+    );
+  }
+};
+
+const checked = async (operation: Operation, value: unknown, theirs: string): Promise<unknown> => {
+  if (theirs === VERSION) return value;
+  const { checkAnswer } = await import('./answers.ts');
+  return checkAnswer(operation, value, theirs);
+};
+
+const versionOf = (answer: Answer): string => {
+  const version = answer.headers[VERSION_HEADER];
+  return typeof version === 'string' ? version : 'unknown';
+};
+
+export class Client {
+  readonly socketPath: string;
+
+  /** @param runDir the daemon's --run-dir, where its socket is */
+  constructor(runDir: string) {
+    this.socketPath = join(runDir, 'appshot.sock');
+  }
+
+  #send(operation: Operation, call: Call): Promise<Answer> {
+    checkApp(call.app);
+    const { method } = PATHS[operation];
+    const { body, signal } = call;
+    return send(this.socketPath, {
+      method: method.toUpperCase(),
+      path: toPath(operation, call),
+      body,
+      signal,
+    });
+  }
+
+  async #call<T>(operation: Operation, call: Call = {}): Promise<T> {
+    const answer = await this.#send(operation, call);
+    const theirs = versionOf(answer);
+    return (await checked(operation, parse(await answer.text(), theirs), theirs)) as T;
+  }
+
+  async *#stream<T>(operation: Operation, call: Call): AsyncGenerator<T> {
+    const answer = await this.#send(operation, call);
+    const theirs = versionOf(answer);
+    for await (const line of answer.lines()) {
+      const value = parse(line, theirs);
+      if (typeof value === 'object' && value !== null && 'error' in value)
+        throw new RemoteError(value.error, 500);
+      yield (await checked(operation, value, theirs)) as T;
+    }
+  }
+
+  version(options: CallOptions = {}): Promise<VersionView> {
+    return this.#call('version', options);
+  }
+
+  /** Applications; stopped ones only with `all`. */
+  apps({ all, signal }: CallOptions & { all?: boolean } = {}): Promise<AppView[]> {
+    return this.#call('listApps', { query: { all }, signal });
+  }
+
+  /** Resolves when the chain runs. */
+  run(spec: ChainSpec, options: CallOptions = {}): Promise<AppView> {
+    return this.#call('runApp', { ...options, body: spec });
+  }
+
+  inspect(app: string, options: CallOptions = {}): Promise<AppDetail> {
+    return this.#call('inspectApp', { ...options, app });
+  }
+
+  sleep(app: string, options: CallOptions = {}): Promise<SleepResult> {
+    return this.#call('sleepApp', { ...options, app });
+  }
+
+  wake(app: string, options: CallOptions = {}): Promise<WakeResult> {
+    return this.#call('wakeApp', { ...options, app });
+  }
+
+  stop(app: string, body: StopRequest, options: CallOptions = {}): Promise<AppView> {
+    return this.#call('stopApp', { ...options, app, body });
+  }
+
+  /** With `force`, also an application that runs or sleeps. */
+  async remove(app: string, { force, signal }: CallOptions & { force?: boolean } = {}): Promise<void> {
+    const answer = await this.#send('removeApp', { app, query: { force }, signal });
+    await answer.text();
+  }
+
+  check(app: string, options: CallOptions = {}): Promise<CheckReport> {
+    return this.#call('checkApp', { ...options, app });
+  }
+
+  top(options: CallOptions = {}): Promise<TopRow[]> {
+    return this.#call('top', options);
+  }
+
+  logs(
+    app: string,
+    { signal, ...query }: CallOptions & { process?: string; tail?: number; follow?: boolean } = {},
+  ): AsyncGenerator<LogLine> {
+    return this.#stream('logs', { app, query, signal });
+  }
+
+  /** Leaving the loop ends the program. */
+  exec(app: string, body: ExecRequest, options: CallOptions = {}): AsyncGenerator<ExecFrame> {
+    return this.#stream('exec', { ...options, app, body });
+  }
+
+  events({
+    signal,
+    ...query
+  }: CallOptions & { since?: number; follow?: boolean } = {}): AsyncGenerator<AppEvent> {
+    return this.#stream('events', { query, signal });
+  }
+}

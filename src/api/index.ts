@@ -1,0 +1,6 @@
+export type { Client } from './client.ts';
+export * from './paths.ts';
+export * from './routes.ts';
+export * from './schemas.ts';
+export * from './version.ts';
+export * from './volume.ts';

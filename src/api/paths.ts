@@ -1,0 +1,28 @@
+/**
+ * Where each operation of the HTTP API lives. Kept apart from the schemas, so that the client can ask without loading
+ * them: they take longer to load than most answers take to come.
+ */
+export const PATHS = {
+  version: { method: 'get', path: '/v1/version' },
+  listApps: { method: 'get', path: '/v1/apps' },
+  runApp: { method: 'post', path: '/v1/apps' },
+  inspectApp: { method: 'get', path: '/v1/apps/{app}' },
+  removeApp: { method: 'delete', path: '/v1/apps/{app}' },
+  sleepApp: { method: 'post', path: '/v1/apps/{app}/sleep' },
+  wakeApp: { method: 'post', path: '/v1/apps/{app}/wake' },
+  stopApp: { method: 'post', path: '/v1/apps/{app}/stop' },
+  checkApp: { method: 'get', path: '/v1/apps/{app}/check' },
+  logs: { method: 'get', path: '/v1/apps/{app}/logs' },
+  exec: { method: 'post', path: '/v1/apps/{app}/exec' },
+  events: { method: 'get', path: '/v1/events' },
+  top: { method: 'get', path: '/v1/top' },
+  metrics: { method: 'get', path: '/metrics' },
+  openapi: { method: 'get', path: '/openapi.json' },
+} as const;
+export type Operation = keyof typeof PATHS;
+
+/** The daemon names its version in this header of every answer. */
+export const VERSION_HEADER = 'appshot-version';
+
+/** Most bytes that `exec` may send to the program's standard input. */
+export const MAX_EXEC_INPUT = 1 << 20;

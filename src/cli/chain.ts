@@ -1,0 +1,115 @@
+/** From the options of `appshot run`, and perhaps a file, to the description that the daemon takes. */
+import { dirname, posix, resolve } from 'node:path';
+import { ChainSpec, readVolume } from '../api/index.ts';
+import { AppShotError } from '../common/index.ts';
+import { commandOf, deriveName } from './command-words.ts';
+import { defaultVariables, readAssignments, readEnvironmentFile, readText } from './variables.ts';
+
+export interface RunOptions {
+  readonly name?: string;
+  readonly aid?: string;
+  readonly address?: string;
+  readonly hostname?: string;
+  readonly env?: string[];
+  readonly envFile?: string[];
+  readonly user?: string;
+  readonly workdir?: string;
+  readonly volume?: string[];
+  /** Seconds. */
+  readonly idle?: number;
+  /** Bytes. */
+  readonly memoryLimit?: number;
+  readonly pidsLimit?: number;
+  readonly cpus?: number;
+  readonly capAdd?: string[];
+  readonly capDrop?: string[];
+  readonly file?: string;
+}
+
+type Process = ChainSpec['processes'][number];
+
+const usage = (reason: string): AppShotError => new AppShotError('USAGE', { reason });
+
+/** Leaves out what was not given, so that it does not hide what the file says. */
+const given = <T extends object>(values: T): Partial<T> =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
+
+const readBase = async ({ file }: RunOptions, words: readonly string[]): Promise<ChainSpec> => {
+  if (file === undefined) {
+    const command = commandOf(words);
+    const name = deriveName(command);
+    const process: Process = { name, command, environment: {} };
+    return { name, processes: [process], volumes: [], limits: {}, capabilities: { add: [], drop: [] } };
+  }
+  if (words.length > 0) throw usage('give a command or --file, not both');
+  const { parseConfig } = await import('../api/config.ts');
+  const directory = dirname(resolve(file));
+  return parseConfig(readText(file), { file, directory, environment: process.env });
+};
+
+const withOptions = (spec: Process, options: RunOptions): Process => {
+  const user = options.user ?? spec.user;
+  const files = (options.envFile ?? []).map(readEnvironmentFile);
+  const workdir = options.workdir === undefined ? spec.workingDirectory : resolve(options.workdir);
+  return {
+    ...spec,
+    ...given({ user }),
+    workingDirectory: workdir ?? process.cwd(),
+    environment: Object.assign(
+      defaultVariables(user),
+      spec.environment,
+      ...files,
+      readAssignments(options.env ?? []),
+    ) as Record<string, string>,
+  };
+};
+
+const capabilityNames = (words: readonly string[] = []): string[] =>
+  words.map((word) => word.toUpperCase().replace(/^CAP_/, ''));
+
+const toVolumes = (words: readonly string[] = []): ChainSpec['volumes'] =>
+  words.map((word) => {
+    try {
+      const { target, ...rest } = readVolume(word, process.cwd());
+      return { ...rest, target: posix.normalize(target) };
+    } catch (error) {
+      throw usage(`--volume: ${(error as Error).message}`);
+    }
+  });
+
+const combine = (base: ChainSpec, options: RunOptions): ChainSpec => {
+  const { name, aid, address, hostname, idle, memoryLimit: memory, pidsLimit: pids, cpus } = options;
+  return {
+    ...base,
+    ...given({ name, aid, address, hostname, idle }),
+    processes: base.processes.map((process) => withOptions(process, options)),
+    volumes: [...base.volumes, ...toVolumes(options.volume)],
+    limits: { ...base.limits, ...given({ memory, pids, cpus }) },
+    capabilities: {
+      add: [...base.capabilities.add, ...capabilityNames(options.capAdd)],
+      drop: [...base.capabilities.drop, ...capabilityNames(options.capDrop)],
+    },
+  };
+};
+
+/** Options of `appshot run` that set a field of another name. */
+const FLAGS: Readonly<Record<string, string>> = {
+  capabilities: '--cap-add or --cap-drop',
+  limits: '--memory-limit, --pids-limit or --cpus',
+  volumes: '--volume',
+};
+
+/**
+ * The whole description: the file, if any, with the options over it.
+ *
+ * @throws AppShotError USAGE, BAD_NAME, or BAD_CONFIG for the file
+ */
+export const buildChain = async (options: RunOptions, words: readonly string[]): Promise<ChainSpec> => {
+  const spec = combine(await readBase(options, words), options);
+  const result = ChainSpec.safeParse(spec);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const field = String(issue?.path[0]);
+  if (field === 'name') throw new AppShotError('BAD_NAME', { name: spec.name });
+  throw usage(`${FLAGS[field] ?? `--${field}`}: ${issue?.message}`);
+};

@@ -1,0 +1,12 @@
+import { Command, CommanderError } from 'commander';
+import { complete } from './completion.ts';
+import { endOnClosedPipe } from './output.ts';
+import { toUsageError, reportFailure } from './failure.ts';
+import { addDaemonVerb } from './verbs/daemon.ts';
+import { addExecVerb } from './verbs/exec.ts';
+import { addEventsVerb, addLogsVerb } from './verbs/streams.ts';
+import { addMachineVerbs } from './verbs/machine.ts';
+import { addRunVerb } from './verbs/run.ts';
+import { addStateVerbs } from './verbs/states.ts';
+import { addTopVerb } from './verbs/top.ts';
+import { addViewVerbs } from './verbs/views.ts';

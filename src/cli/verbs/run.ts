@@ -1,0 +1,48 @@
+import type { Command } from 'commander';
+import type { AppView } from '../../api/index.ts';
+import { parseDuration, parseSize, sanitiseLine } from '../../common/index.ts';
+import type { RunOptions } from '../chain.ts';
+import { collect, parseNumber, parseWith } from '../numbers.ts';
+import { print, printJson } from '../output.ts';
+import { withProgress } from '../progress.ts';
+import { addVerb, connect, globalsOf } from '../verb.ts';
+
+export const formatStarted = ({ name, state, address }: AppView): string => sanitiseLine(`${name} ${state} ${address}`);
+
+const addOptions = (command: Command): Command =>
+  command
+    .option('-n, --name <name>', "name of the application (default: the command's)")
+    .option('-f, --file <file>', 'description of a chain, such as appshot.yaml; options go over it')
+    .option('--aid <aid>', 'application ID (default: a new one)')
+    .option('--address <ip>', 'address in the network of the daemon (default: a free one)')
+    .option('--hostname <name>', 'host name inside (default: the name)')
+    .option('-e, --env <K=V>', 'a variable of its environment (repeatable)', collect)
+    .option('--env-file <file>', 'a file of such variables (repeatable)', collect)
+    .option('-u, --user <user>', 'name, name:group, uid or uid:gid (default: root)')
+    .option('-w, --workdir <dir>', 'working directory (default: the current one)')
+    .option('-v, --volume <source:target[:ro]>', 'a directory of the host (repeatable)', collect)
+    .option('--idle <duration>', 'sleep by itself after so long without packets and CPU', parseWith(parseDuration))
+    .option('--memory-limit <size>', 'most memory', parseWith(parseSize))
+    .option('--pids-limit <n>', 'most tasks', parseNumber({ min: 1, max: 4194304, whole: true }))
+    .option('--cpus <n>', 'most CPU time, in cores', parseNumber({ min: 0.01, max: 1024 }))
+    .option('--cap-add <name>', 'a capability beyond the usual ones (repeatable)', collect)
+    .option('--cap-drop <name>', 'a capability less than the usual ones (repeatable)', collect);
+
+export const addRunVerb = (program: Command): void => {
+  const run = addVerb(program, {
+    usage: 'run [command...]',
+    does: 'start programs as one application; returns when they run',
+    example: 'appshot run --name web --idle 30s -- node server.js\nappshot run --file appshot.yaml',
+  });
+  addOptions(run)
+    .passThroughOptions()
+    .action(async (words: string[], options: RunOptions, command: Command) => {
+      const globals = globalsOf(command);
+      const { buildChain } = await import('../chain.ts');
+      const spec = await buildChain(options, words);
+      const client = await connect(globals);
+      const started = await withProgress(`starting ${spec.name}`, client.run(spec));
+      if (globals.json) printJson(started);
+      else print(formatStarted(started));
+    });
+};

@@ -1,0 +1,242 @@
+/**
+ * The one registry of everything that can fail in front of a user. A test compares it with docs/errors.md.
+ *
+ * `message` says what and why, `hint` what to do; `{name}` is filled from the parameters. A *mistake* is the user's (bad
+ * input, wrong state); a *fault* is the machine's or ours and carries evidence. Codes are stable: scripts rely on them.
+ */
+export interface ErrorSpec {
+  /** HTTP status of the API's answer. */
+  readonly status: 400 | 403 | 404 | 409 | 422 | 500 | 503 | 507;
+  /** Exit code of the command line: 1 failed, 2 usage. */
+  readonly exit: 1 | 2;
+  readonly kind: 'mistake' | 'fault';
+  readonly message: string;
+  readonly hint: string;
+}
+
+const mistake = (status: ErrorSpec['status'], exit: 1 | 2, message: string, hint: string): ErrorSpec => ({
+  status,
+  exit,
+  kind: 'mistake',
+  message,
+  hint,
+});
+const fault = (status: ErrorSpec['status'], message: string, hint: string): ErrorSpec => ({
+  status,
+  exit: 1,
+  kind: 'fault',
+  message,
+  hint,
+});
+
+export const ERRORS = {
+  USAGE: mistake(400, 2, '{reason}', "run the command with --help to see how it's used"),
+  BAD_REQUEST: mistake(
+    400,
+    2,
+    'the request is not valid: {field}: {reason}',
+    'see /openapi.json or docs/api.md',
+  ),
+  BAD_NAME: mistake(
+    400,
+    2,
+    'the name {name} is not a host name',
+    'use 1 to 63 lower-case letters, digits and hyphens, beginning with a letter',
+  ),
+  BAD_CONFIG: mistake(400, 2, '{file}:{line}:{column}: {field}: {reason}', 'see docs/appshot-yaml.md'),
+  NOT_ROOT: mistake(403, 1, '{what} needs root', 'run it with sudo'),
+  FORBIDDEN: mistake(
+    403,
+    1,
+    'the socket {path} may not be used by this user',
+    'run as root or join the group that owns the socket',
+  ),
+  NO_DAEMON: mistake(
+    503,
+    1,
+    'no daemon answers at {path}',
+    'start one with `appshot daemon`, or name its --run-dir',
+  ),
+  DAEMON_RUNNING: mistake(
+    409,
+    1,
+    'a daemon (PID {pid}) already uses {path}',
+    'stop it, or give other directories',
+  ),
+  DAEMON_LOST: fault(
+    503,
+    'the daemon at {path} ended before it had answered',
+    'start it again: it finishes or undoes what was under way; then look at `appshot ps`',
+  ),
+  BAD_ANSWER: fault(
+    500,
+    'the daemon (version {theirs}) answered what this command (version {ours}) does not understand: {reason}',
+    'use the command of the same version as the daemon',
+  ),
+  APP_NOT_FOUND: mistake(404, 1, 'no application is called {name}', '`appshot ps --all` lists them'),
+  NAME_TAKEN: mistake(
+    409,
+    1,
+    'the name {name} is taken by application {aid}',
+    'choose another name, or remove that one with `appshot rm`',
+  ),
+  AID_TAKEN: mistake(
+    409,
+    1,
+    'the AID {aid} is taken',
+    'choose another, or leave it out to have one generated',
+  ),
+  COMMAND_NOT_FOUND: mistake(
+    422,
+    1,
+    'the command {command} was not found',
+    'give a path, or a name on the PATH of the application',
+  ),
+  COMMAND_NOT_EXECUTABLE: mistake(
+    422,
+    1,
+    'the command {command} cannot be executed: {reason}',
+    'check its mode and its #! line',
+  ),
+  START_FAILED: mistake(422, 1, '{process} ended at once, with {status}', '`appshot logs {name}` shows why'),
+  BAD_USER: mistake(422, 1, 'the user {user} does not exist', 'name a user of this machine, or give UID:GID'),
+  BAD_DIRECTORY: mistake(422, 1, 'the working directory {path} does not exist', 'create it, or name another'),
+  ADDRESS_OUTSIDE: mistake(
+    422,
+    1,
+    'the address {address} is outside the network {network}',
+    'choose one inside it, or leave it out to have one assigned',
+  ),
+  ADDRESS_IN_USE: mistake(
+    409,
+    1,
+    'the address {address} is in use by {owner}',
+    'choose another, or leave it out to have one assigned',
+  ),
+  ADDRESSES_EXHAUSTED: mistake(
+    507,
+    1,
+    'the network {network} has no free address',
+    'remove applications, or start the daemon with a larger --network',
+  ),
+  BAD_NETWORK: mistake(
+    400,
+    2,
+    'the network {network} cannot be used: {reason}',
+    'give an IPv4 network such as 10.10.0.0/16 that no other interface has',
+  ),
+  VOLUME_NOT_FOUND: mistake(
+    422,
+    1,
+    'the volume {source} does not exist',
+    'create the directory on the host before the application starts',
+  ),
+  WRONG_STATE: mistake(409, 1, 'the application {name} is {state}, so it cannot {verb}', '{advice}'),
+  BUSY: mistake(409, 1, 'the application {name} is busy: {operation} is under way', 'wait for it to end'),
+  BLOCKED: mistake(
+    409,
+    1,
+    'the application {name} cannot be saved: {reasons}',
+    '`appshot check {name}` explains each; it goes on running',
+  ),
+  TURNED_BACK: mistake(
+    409,
+    1,
+    'the application {name} was asked for while it fell asleep, so it stays awake',
+    'try again when it is idle',
+  ),
+  SLEEP_FAILED: fault(
+    500,
+    'putting {name} to sleep failed at step {step}: {reason}',
+    'it goes on running; the evidence is in {log}',
+  ),
+  WAKE_FAILED: fault(
+    500,
+    'waking {name} failed at step {step}: {reason}',
+    'it stays asleep and its snapshot is intact; the evidence is in {log}',
+  ),
+  SNAPSHOT_CORRUPT: fault(
+    500,
+    'the snapshot {snapshot} is damaged: {file}: {reason}',
+    'the application was not started; restore the file from a backup',
+  ),
+  NO_SPACE: fault(507, 'no space is left in {path} ({step})', 'free space there; nothing was lost'),
+  ENVIRONMENT_FAILED: fault(
+    500,
+    'an environment could not be made: {reason}',
+    '`appshot doctor` lists what the kernel lacks',
+  ),
+  ENGINE_MISSING: mistake(503, 1, 'no working CRIU was found: {reason}', 'run `appshot setup`'),
+  ENGINE_FAILED: fault(500, 'CRIU failed: {reason}', 'the end of its log is in the details'),
+  KERNEL_CALL_FAILED: fault(500, '{call} failed: {errno}', '`appshot doctor` lists what the kernel lacks'),
+  TOOL_FAILED: fault(500, '{tool} failed with {status}: {stderr}', 'the arguments are in the details'),
+  SETUP_FAILED: fault(
+    500,
+    'set-up failed at {step}: {reason}',
+    'mend the cause and run it again; it goes on where it stopped',
+  ),
+  REGISTRY_CORRUPT: fault(
+    500,
+    'the registry {path} cannot be read: {reason}',
+    'the applications go on; restore the file from a backup, or move it away to start afresh',
+  ),
+  REGISTRY_UNUSABLE: fault(
+    503,
+    'the registry {path} cannot be used: {reason}',
+    'the applications go on; mend its disk or permissions, or end what else uses the file, and try again',
+  ),
+  INTERNAL: fault(500, 'a bug: {reason}', 'please report it with the details'),
+} as const satisfies Record<string, ErrorSpec>;
+
+export type ErrorCode = keyof typeof ERRORS;
+export type ErrorParameters = Readonly<Record<string, string | number | undefined>>;
+
+const fill = (template: string, parameters: ErrorParameters): string =>
+  template.replace(/\{(\w+)\}/g, (whole, key: string) => String(parameters[key] ?? whole));
+
+/** What the API sends and the command line prints with `--json`. */
+export interface ErrorBody {
+  code: string;
+  message: string;
+  hint: string;
+  details?: Record<string, unknown>;
+}
+
+/** An error of the registry: one clear line (what, why), a hint (what to do), a stable code, and evidence. */
+export class AppShotError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string;
+  /** Evidence: the parameters, the end of a log, a tool's arguments. */
+  readonly details: Record<string, unknown>;
+
+  constructor(
+    code: ErrorCode,
+    parameters: ErrorParameters = {},
+    options: { cause?: unknown; details?: Record<string, unknown> } = {},
+  ) {
+    super(
+      fill(ERRORS[code].message, parameters),
+      options.cause === undefined ? {} : { cause: options.cause },
+    );
+    this.name = 'AppShotError';
+    this.code = code;
+    this.hint = fill(ERRORS[code].hint, parameters);
+    this.details = { ...parameters, ...options.details };
+  }
+
+  get spec(): ErrorSpec {
+    return ERRORS[this.code];
+  }
+
+  toBody(): ErrorBody {
+    return { code: this.code, message: this.message, hint: this.hint, details: this.details };
+  }
+}
+
+/** Any thrown value as an error of the registry; what is not one is a bug (`INTERNAL`). */
+export const toAppShotError = (thrown: unknown): AppShotError => {
+  if (thrown instanceof AppShotError) return thrown;
+  const reason = thrown instanceof Error ? thrown.message : String(thrown);
+  const stack = thrown instanceof Error ? thrown.stack : undefined;
+  return new AppShotError('INTERNAL', { reason }, { cause: thrown, details: { stack } });
+};

@@ -1,0 +1,81 @@
+/**
+ * One conversation with `criu swrk`: a request, notifications that it waits for an answer to, a final response.
+ *
+ * The engine is reached through a channel, because it lives in namespaces that this process is not in. Each message is one
+ * protobuf `criu_req` or `criu_resp`. While a notification is unanswered the engine, and what it has frozen, stands still.
+ */
+import { AppShotError } from '../common/index.ts';
+import type { Fields, Schema } from './schema.ts';
+
+/** `criu_req_type` of CRIU's rpc.proto. */
+const DUMP = 1;
+const RESTORE = 2;
+const NOTIFY = 6;
+
+export interface EngineChannel {
+  /** Sends one message with descriptors that the engine's side places at its agreed numbers. */
+  send(message: Uint8Array, descriptors?: readonly number[]): void | Promise<void>;
+  /** The one receiver of messages; `undefined` says that the engine has gone. */
+  receive(handler: (message: Uint8Array | undefined) => void): void;
+}
+
+/** Called with the name of the stage, such as `network-lock`; false or a rejection makes the engine give up and undo. */
+export type OnStage = (stage: string) => boolean | Promise<boolean>;
+
+export interface EngineAnswer {
+  readonly success: boolean;
+  readonly response: Fields;
+}
+
+const failure = (reason: string): AppShotError => new AppShotError('ENGINE_FAILED', { reason });
+
+export class EngineSession {
+  readonly #schema: Schema;
+  readonly #channel: EngineChannel;
+
+  constructor(schema: Schema, channel: EngineChannel) {
+    this.#schema = schema;
+    this.#channel = channel;
+  }
+
+  /**
+   * Saves the tree below `options.pid`. Resolves when the engine has answered; `success` is false when it failed or when a
+   * stage was refused, and then what it froze goes on. Rejects with `ENGINE_FAILED` when the engine went away.
+   */
+  dump(options: Fields, onStage: OnStage): Promise<EngineAnswer> {
+    return this.#converse(DUMP, { ...options, notifyScripts: true }, [], onStage);
+  }
+
+  /** Restores; the PID of the tree's root (as the engine sees it) is in the answer. */
+  async restore(options: Fields, descriptors: readonly number[]): Promise<number> {
+    const { success, response } = await this.#converse(RESTORE, options, descriptors, () => true);
+    const pid = (response['restore'] as Fields | undefined)?.['pid'];
+    if (!success || typeof pid !== 'number' || pid <= 0)
+      throw failure(String(response['crErrmsg'] || 'it could not restore the processes'));
+    return pid;
+  }
+
+  #converse(
+    type: number,
+    opts: Fields,
+    descriptors: readonly number[],
+    onStage: OnStage,
+  ): Promise<EngineAnswer> {
+    const { promise, resolve, reject } = Promise.withResolvers<EngineAnswer>();
+    const handle = async (bytes: Uint8Array | undefined): Promise<void> => {
+      if (!bytes) throw failure('it ended without an answer');
+      const response = this.#schema.decode('criu_resp', bytes);
+      if (response['type'] !== NOTIFY) return resolve({ success: response['success'] === true, response });
+      const stage = String((response['notify'] as Fields | undefined)?.['script'] ?? '');
+      const accepted = await Promise.resolve(onStage(stage)).catch(() => false);
+      await this.#send({ type: NOTIFY, notifySuccess: accepted });
+    };
+    this.#channel.receive((bytes) => void handle(bytes).catch(reject));
+    this.#send({ type, opts }, descriptors).catch(reject);
+    return promise;
+  }
+
+  async #send(request: Fields, descriptors: readonly number[] = []): Promise<void> {
+    await this.#channel.send(this.#schema.encode('criu_req', request), descriptors);
+  }
+}

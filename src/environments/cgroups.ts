@@ -1,0 +1,185 @@
+/**
+ * The control groups of environments, on cgroup v2, v1 or a machine with both.
+ *
+ * Membership, CPU time and the news that a group is empty come from the v2 hierarchy, which every such machine has (or
+ * gets mounted here, privately); limits come from whichever hierarchy has the controller.
+ */
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, watch, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Limits } from '../api/index.ts';
+import { isErrno, mountFilesystem } from '../kernel/index.ts';
+
+const CONTROLLERS = ['memory', 'pids', 'cpu'] as const;
+type Controller = (typeof CONTROLLERS)[number];
+/** Of cpu.max and cpu.cfs_period_us, in microseconds. */
+const CPU_PERIOD = 100_000;
+
+export interface CgroupUsage {
+  /** Microseconds of CPU time so far. */
+  readonly cpuMicroseconds: number;
+  /** Bytes; null without a memory controller. */
+  readonly memory: number | null;
+  readonly tasks: number;
+}
+
+interface Mounts {
+  readonly unified: string;
+  readonly v1: Partial<Record<Controller, string>>;
+}
+
+/** Mount points by type and options from the lines of mountinfo. Source: proc_pid_mountinfo(5). */
+export const parseCgroupMounts = (mountinfo: string): { unified?: string; v1: Partial<Record<Controller, string>> } => {
+  const found: { unified?: string; v1: Partial<Record<Controller, string>> } = { v1: {} };
+  for (const line of mountinfo.split('\n')) {
+    const [left = '', right = ''] = line.split(' - ');
+    const [type, , options = ''] = right.split(' ');
+    const path = left.split(' ')[4] ?? '';
+    if (type === 'cgroup2') found.unified ??= path;
+    if (type === 'cgroup')
+      for (const controller of CONTROLLERS)
+        if (options.split(',').includes(controller)) found.v1[controller] ??= path;
+  }
+  return found;
+};
+
+const readText = (path: string): string | undefined => {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+};
+
+/** Some environments (ip netns exec) hide the mounts below /sys: then the hierarchies are mounted in `directory`. */
+const mountMissing = (found: ReturnType<typeof parseCgroupMounts>, directory: string): Mounts => {
+  if (found.unified) return { unified: found.unified, v1: found.v1 };
+  const unified = join(directory, 'unified');
+  mkdirSync(unified, { recursive: true });
+  mountFilesystem('cgroup2', 'none', unified);
+  const own = new Set((readText(join(unified, 'cgroup.controllers')) ?? '').split(' '));
+  const v1: Partial<Record<Controller, string>> = {};
+  for (const controller of CONTROLLERS.filter((name) => !own.has(name))) {
+    const path = join(directory, controller);
+    mkdirSync(path, { recursive: true });
+    try {
+      mountFilesystem('cgroup', 'none', path, 0, controller);
+      v1[controller] = path;
+    } catch {
+      rmdirSync(path);
+    }
+  }
+  return { unified, v1 };
+};
+
+const remove = (path: string): void => {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+};
+
+export class Cgroups {
+  readonly #roots: readonly string[];
+  readonly #unified: string;
+  readonly #v1: Partial<Record<Controller, string>>;
+
+  private constructor(mounts: Mounts, name: string) {
+    const below = (path: string): string => join(path, name);
+    this.#unified = below(mounts.unified);
+    this.#v1 = Object.fromEntries(Object.entries(mounts.v1).map(([key, path]) => [key, below(path)]));
+    this.#roots = [...new Set([this.#unified, ...Object.values(this.#v1)])];
+  }
+
+  /** The groups of one daemon are below `name`; `directory` is where missing hierarchies may be mounted. */
+  static open(name: string, directory: string): Cgroups {
+    const mounts = mountMissing(parseCgroupMounts(readFileSync('/proc/self/mountinfo', 'utf8')), directory);
+    const cgroups = new Cgroups(mounts, name);
+    for (const root of cgroups.#roots) mkdirSync(root, { recursive: true });
+    for (const path of [mounts.unified, cgroups.#unified]) cgroups.#delegate(path);
+    return cgroups;
+  }
+
+  #delegate(path: string): void {
+    const available = (readText(join(path, 'cgroup.controllers')) ?? '').split(' ');
+    for (const controller of CONTROLLERS.filter((name) => available.includes(name)))
+      writeFileSync(join(path, 'cgroup.subtree_control'), `+${controller}`);
+  }
+
+  /** Makes the groups of an environment; returns the files that a process joins them by. */
+  create(id: string): string[] {
+    for (const root of this.#roots) mkdirSync(join(root, id), { recursive: true });
+    return this.memberFiles(id);
+  }
+
+  memberFiles(id: string): string[] {
+    return this.#roots.map((root) => join(root, id, 'cgroup.procs'));
+  }
+
+  /** The IDs of all groups that exist, whoever made them. */
+  list(): string[] {
+    return readdirSync(this.#unified, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name);
+  }
+
+  /** System PIDs of the processes in a group. */
+  processes(id: string): number[] {
+    return (readText(join(this.#unified, id, 'cgroup.procs')) ?? '').split('\n').filter(Boolean).map(Number);
+  }
+
+  /** Sets the limits that are given; a limit whose controller the kernel lacks is not kept (`appshot doctor` says so). */
+  limit(id: string, limits: Limits): void {
+    const set = (controller: Controller, v2: string, v1: string, value: string, value1 = value): void => {
+      const old = this.#v1[controller];
+      const path = old ? join(old, id, v1) : join(this.#unified, id, v2);
+      if (existsSync(path)) writeFileSync(path, old ? value1 : value);
+    };
+    if (limits.memory) set('memory', 'memory.max', 'memory.limit_in_bytes', String(limits.memory));
+    if (limits.pids) set('pids', 'pids.max', 'pids.max', String(limits.pids));
+    if (limits.cpus) {
+      const quota = String(Math.round(limits.cpus * CPU_PERIOD));
+      set('cpu', 'cpu.max', 'cpu.cfs_quota_us', `${quota} ${CPU_PERIOD}`, quota);
+    }
+  }
+
+  usage(id: string): CgroupUsage {
+    const stat = readText(join(this.#unified, id, 'cpu.stat')) ?? '';
+    const old = this.#v1.memory;
+    const memory = readText(
+      old ? join(old, id, 'memory.usage_in_bytes') : join(this.#unified, id, 'memory.current'),
+    );
+    return {
+      cpuMicroseconds: Number(/^usage_usec (\d+)/m.exec(stat)?.[1] ?? 0),
+      memory: memory === undefined ? null : Number(memory),
+      tasks: this.processes(id).length,
+    };
+  }
+
+  /** Resolves when no process is left in the group: the kernel says so by changing `cgroup.events`. */
+  async emptied(id: string): Promise<void> {
+    const file = join(this.#unified, id, 'cgroup.events');
+    const empty = (): boolean => !(readText(file) ?? '').includes('populated 1');
+    if (empty()) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const watcher = watch(file, () => void (empty() && resolve()));
+    // The change may have come between the look and the watch.
+    if (empty()) resolve();
+    await promise.finally(() => watcher.close());
+  }
+
+  /** Removes the empty groups of an environment; nothing happens where there are none. */
+  remove(id: string): void {
+    for (const root of this.#roots) remove(join(root, id));
+  }
+
+  /** Removes the daemon's own groups when no environment is left in them. */
+  close(): void {
+    for (const root of this.#roots)
+      try {
+        remove(root);
+      } catch (error) {
+        if (!isErrno(error, 'EBUSY') && (error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
+      }
+  }
+}

@@ -1,0 +1,282 @@
+/**
+ * One environment: user, PID, mount, network, UTS namespaces, devices, a cgroup, a veth pair that is up, and a waiting engine.
+ *
+ * It is used once. Ready, it is nobody's; it gets an application's root, name and address, and then either launches a
+ * chain or restores one; when the application sleeps or ends, the environment is destroyed, and everything in it with it.
+ */
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { AppShotError } from '../common/index.ts';
+import type { EngineChannel } from '../criu/index.ts';
+import { start } from '../exec/index.ts';
+import {
+  NETLINK_SOCK_DIAG,
+  NetlinkSocket,
+  addAddress,
+  addRoute,
+  close,
+  createVethPair,
+  deleteLink,
+  linkByName,
+  openNamespace,
+  setLink,
+  withNetworkNamespace,
+} from '../kernel/index.ts';
+import type { Cgroups } from './cgroups.ts';
+import { Control } from './control.ts';
+import type { ControlEvents } from './control.ts';
+
+/** Name of the interface inside. */
+const INNER_LINK = 'eth0';
+const LOOPBACK_PREFIX = 'asv';
+
+/** What all environments of a daemon have in common. */
+export interface Workshop {
+  /** The directory of all environments, below the run directory. */
+  readonly directory: string;
+  readonly cgroups: Cgroups;
+  /** Netlink in the daemon's own network namespace. */
+  readonly netlink: NetlinkSocket;
+  /** Path of the init program, and the engine's command, as this machine sees them. */
+  readonly init: string;
+  readonly engine: readonly string[];
+  /** Descriptor of a tmpfs in which the engine keeps what it found out about the kernel. */
+  readonly probes: number;
+}
+
+/** How a restarted daemon finds an environment again. */
+export interface EnvironmentIdentity {
+  readonly id: string;
+  readonly pid: number;
+  /** Start time of PID 1 in clock ticks since boot. */
+  readonly startTime: number;
+}
+
+/** A mount for an application's root: a detached mount and where it belongs. */
+export interface PlacedMount {
+  readonly descriptor: number;
+  readonly target: string;
+}
+
+/** Start time of a process in clock ticks since boot (`/proc/PID/stat`, field 22); undefined when there is none. */
+export const startTimeOf = (pid: number): number | undefined => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const [state, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return state === 'Z' || state === 'X' ? undefined : Number(rest[18]);
+  } catch {
+    return undefined;
+  }
+};
+
+const readAll = async (stream: Readable | null): Promise<string> => {
+  let text = '';
+  for await (const chunk of stream ?? []) text += String(chunk);
+  return text.trim();
+};
+
+const spawnFirstProcess = async (shop: Workshop, directory: string, id: string): Promise<number> => {
+  const started = await start(
+    shop.init,
+    ['env', directory, ...shop.cgroups.create(id), '--', ...shop.engine],
+    {
+      stdio: ['ignore', 'pipe', 'pipe', shop.probes],
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', XDG_RUNTIME_DIR: '/proc/1/fd/3/restore' },
+    },
+  );
+  const [out, error, { code }] = await Promise.all([
+    readAll(started.stdout),
+    readAll(started.stderr),
+    started.exited,
+  ]);
+  const pid = Number(out);
+  if (code !== 0 || !(pid > 0)) throw new AppShotError('ENVIRONMENT_FAILED', { reason: error || `init: exit ${code}` });
+  return pid;
+};
+
+export class Environment implements EnvironmentIdentity {
+  readonly id: string;
+  readonly pid: number;
+  readonly startTime: number;
+  readonly directory: string;
+  /** Netlink inside: routes and addresses, and socket diagnosis. */
+  readonly inner: NetlinkSocket;
+  readonly diagnosis: NetlinkSocket;
+  /** Index of the outer end of the veth pair. */
+  readonly link: number;
+  readonly innerLink: number;
+  readonly #shop: Workshop;
+  readonly #control: Control;
+  #destroyed: Promise<void> | undefined;
+
+  private constructor(shop: Workshop, identity: EnvironmentIdentity, control: Control) {
+    this.#shop = shop;
+    this.#control = control;
+    this.id = identity.id;
+    this.pid = identity.pid;
+    this.startTime = identity.startTime;
+    this.directory = join(shop.directory, identity.id);
+    const namespace = openNamespace(identity.pid, 'net');
+    try {
+      [this.inner, this.diagnosis] = withNetworkNamespace(namespace, () => [
+        NetlinkSocket.open(),
+        NetlinkSocket.open(NETLINK_SOCK_DIAG),
+      ]);
+      this.link = linkByName(shop.netlink, this.linkName)?.index ?? this.#connect(namespace);
+    } finally {
+      close(namespace);
+    }
+    this.innerLink = linkByName(this.inner, INNER_LINK)?.index ?? 0;
+    setLink(this.inner, this.innerLink, { up: true });
+  }
+
+  get linkName(): string {
+    return `${LOOPBACK_PREFIX}${this.id}`;
+  }
+
+  /** Makes a fresh one. Fails with `ENVIRONMENT_FAILED`, and then leaves nothing. */
+  static async create(shop: Workshop, id: string): Promise<Environment> {
+    const directory = join(shop.directory, id);
+    for (const name of ['root', 'dev', 'sys']) mkdirSync(join(directory, name), { recursive: true });
+    try {
+      const pid = await spawnFirstProcess(shop, directory, id);
+      return await Environment.open(shop, { id, pid, startTime: startTimeOf(pid) ?? 0 });
+    } catch (error) {
+      await Environment.clean(shop, id);
+      throw error;
+    }
+  }
+
+  /** Takes hold of one that exists: just made, or left by a daemon that ended. */
+  static async open(shop: Workshop, identity: EnvironmentIdentity): Promise<Environment> {
+    const control = await Control.connect(join(shop.directory, identity.id));
+    await control.hello.promise;
+    return new Environment(shop, identity, control);
+  }
+
+  /** Ends whatever is left of an environment, known only by its ID: processes, link, cgroups, directory. */
+  static async clean(shop: Workshop, id: string): Promise<void> {
+    const link = linkByName(shop.netlink, `${LOOPBACK_PREFIX}${id}`);
+    if (link) deleteLink(shop.netlink, link.index);
+    for (const pid of shop.cgroups.processes(id)) kill(pid);
+    await shop.cgroups.emptied(id);
+    shop.cgroups.remove(id);
+    rmSync(join(shop.directory, id), { recursive: true, force: true });
+  }
+
+  #connect(namespace: number): number {
+    const { netlink } = this.#shop;
+    const index = createVethPair(netlink, {
+      name: this.linkName,
+      peerName: INNER_LINK,
+      peerNamespaceFd: namespace,
+    });
+    setLink(netlink, index, { up: true });
+    return index;
+  }
+
+  on(events: Partial<ControlEvents>): void {
+    this.#control.on(events);
+  }
+
+  /** `ready`, `rooted`, `running` or `ended`, and the chain's exit status, as of the connection. */
+  hello(): Promise<{ state: string; status: number }> {
+    return this.#control.hello.promise;
+  }
+
+  /** Gives it the root of an application, with its mounts in their places, and its host name. */
+  async giveRoot(hostname: string, root: number, mounts: readonly PlacedMount[]): Promise<void> {
+    await this.#control.call(
+      ['root', hostname, ...mounts.map(({ target }) => target)],
+      [root, ...mounts.map(({ descriptor }) => descriptor)],
+    );
+  }
+
+  /** Gives it the network identity of an application. */
+  giveAddress(identity: { address: string; prefix: number; gateway: string; mac: string }): void {
+    const { address, prefix, gateway, mac } = identity;
+    setLink(this.inner, this.innerLink, { mac });
+    addAddress(this.inner, this.innerLink, { address, prefix });
+    addRoute(this.inner, { destination: '0.0.0.0', prefix: 0, gateway, type: 'unicast' });
+  }
+
+  /**
+   * Launches a chain. `lastPid` is the ID before the first process's. Returns the first process's PID inside, or what could not
+   * be started: process, stage and errno.
+   */
+  async launch(program: string, lastPid: number, specification: Uint8Array): Promise<LaunchResult> {
+    const [verdict, ...rest] = await this.#control.call(['launch', program, String(lastPid)], [], specification);
+    if (verdict === 'ok') return { pid: Number(rest[0]) };
+    const [process = '', stage = '', errno = ''] = rest;
+    return { failed: { process, stage, errno: Number(errno) } };
+  }
+
+  /** What is restored next sees its clocks shifted by this much against the machine's; in nanoseconds. */
+  async setClockOffsets(monotonic: bigint, boottime: bigint): Promise<void> {
+    const text = (value: bigint): string => {
+      const nanoseconds = ((value % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+      return `${(value - nanoseconds) / 1_000_000_000n} ${nanoseconds}`;
+    };
+    await this.#control.call(['time', text(monotonic), text(boottime)]);
+  }
+
+  /** The engine that waits inside; descriptors are placed from 20 on. */
+  get engine(): EngineChannel {
+    return {
+      send: async (message, descriptors = []) => {
+        await this.#control.call(['engine'], descriptors, message);
+      },
+      receive: (handler) => this.#control.on({ engine: handler }),
+    };
+  }
+
+  /** Tells PID 1 which process was restored as the chain's first, and where process IDs go on. */
+  async adopt(pid: number, lastPid: number): Promise<void> {
+    await this.#control.call(['adopt', String(pid), String(lastPid)]);
+  }
+
+  /** The process ID given out last, inside. */
+  async lastPid(): Promise<number> {
+    return Number((await this.#control.call(['last-pid']))[1]);
+  }
+
+  /** Sends a signal to every process of the chain but its first, which ignores it. */
+  async signal(number: number): Promise<void> {
+    await this.#control.call(['signal', String(number)]);
+  }
+
+  /** Lets go of it without ending it: the next daemon finds it. */
+  release(): void {
+    this.#control.close();
+    this.inner.close();
+    this.diagnosis.close();
+  }
+
+  /** Ends every process in it at once and removes all of it. Resolves when nothing is left. */
+  destroy(): Promise<void> {
+    this.#destroyed ??= this.#destroy();
+    return this.#destroyed;
+  }
+
+  async #destroy(): Promise<void> {
+    const { netlink } = this.#shop;
+    const link = linkByName(netlink, this.linkName);
+    if (link) deleteLink(netlink, link.index);
+    if (startTimeOf(this.pid) === this.startTime) kill(this.pid);
+    await Environment.clean(this.#shop, this.id);
+    this.release();
+  }
+}
+
+export type LaunchResult =
+  | { pid: number; failed?: never }
+  | { pid?: never; failed: { process: string; stage: string; errno: number } };
+
+const kill = (pid: number): void => {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+};

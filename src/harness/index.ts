@@ -1,0 +1,5 @@
+/** The harness: launches unmodified programs as an application chain (mission A3, figure 10). */
+export { capabilityMask } from './capabilities.ts';
+export { checkSpecification, launchChain, logFile, writeIdentityFiles } from './launch.ts';
+export type { Identity } from './specification.ts';
+export { findUser } from './users.ts';

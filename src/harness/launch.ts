@@ -1,0 +1,72 @@
+/**
+ * The harness: primes an environment with an application's identity and starts its chain there (figure 10).
+ *
+ * The chain's process IDs begin high, so that those of the engine and its helpers, which are low, never meet them on restore.
+ */
+import { statSync, writeFileSync, mkdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { getSystemErrorName } from 'node:util';
+import type { ChainSpec } from '../api/index.ts';
+import { AppShotError } from '../common/index.ts';
+import { insidePath } from '../environments/index.ts';
+import type { Environment } from '../environments/index.ts';
+import { encodeSpecification } from './specification.ts';
+import type { Identity } from './specification.ts';
+
+/** The ID before the first process's. */
+const LAST_PID = 999;
+
+/** Checks what can be checked before anything exists. Fails with `VOLUME_NOT_FOUND`, `BAD_USER`, `BAD_REQUEST`. */
+export const checkSpecification = (spec: ChainSpec, identity: Identity): void => {
+  encodeSpecification(spec, identity);
+  for (const { source } of spec.volumes)
+    if (!statSync(source, { throwIfNoEntry: false })) throw new AppShotError('VOLUME_NOT_FOUND', { source });
+  const names = spec.processes.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice)
+    throw new AppShotError('BAD_REQUEST', { field: 'processes', reason: `two processes are called ${twice}` });
+};
+
+/** Writes the files by which an application knows its own name (figure 16) into the root's upper directory. */
+export const writeIdentityFiles = (upper: string, { hostname, address }: Identity): void => {
+  mkdirSync(join(upper, 'etc'), { recursive: true, mode: 0o755 });
+  writeFileSync(join(upper, 'etc/hostname'), `${hostname}\n`);
+  writeFileSync(
+    join(upper, 'etc/hosts'),
+    `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n${address}\t${hostname}\n`,
+  );
+};
+
+const refusal = (spec: ChainSpec, failed: { process: string; stage: string; errno: number }): AppShotError => {
+  const process = spec.processes.find(({ name }) => name === failed.process);
+  const reason = failed.errno > 0 ? getSystemErrorName(-failed.errno) : 'unknown error';
+  if (failed.stage === 'directory')
+    return new AppShotError('BAD_DIRECTORY', { path: process?.workingDirectory ?? '/' });
+  const command = process?.command[0] ?? failed.process;
+  if (failed.stage !== 'execute')
+    return new AppShotError('ENVIRONMENT_FAILED', { reason: `${failed.process}: ${failed.stage}: ${reason}` });
+  return reason === 'ENOENT'
+    ? new AppShotError('COMMAND_NOT_FOUND', { command })
+    : new AppShotError('COMMAND_NOT_EXECUTABLE', { command, reason });
+};
+
+/**
+ * Starts the chain in an environment that has its root and address; returns the PID of its first process inside, once every
+ * process has executed its program. Fails with `COMMAND_NOT_FOUND`, `COMMAND_NOT_EXECUTABLE`, `BAD_DIRECTORY`.
+ */
+export const launchChain = async (
+  environment: Environment,
+  spec: ChainSpec,
+  identity: Identity,
+  init: string,
+  engineDirectory: string,
+): Promise<number> => {
+  const program = insidePath(engineDirectory, init);
+  const launched = await environment.launch(program, LAST_PID, encodeSpecification(spec, identity));
+  if (launched.failed) throw refusal(spec, launched.failed);
+  return launched.pid;
+};
+
+/** The log file of a process's standard output or error. */
+export const logFile = (directory: string, process: string, stream: 'stdout' | 'stderr'): string =>
+  join(directory, `${basename(process)}.${stream}.log`);

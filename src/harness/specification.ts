@@ -1,0 +1,64 @@
+/**
+ * A chain as native/init.c reads it: fields that end with NUL.
+ *
+ *     capabilities (hexadecimal), number of processes, then for each: its size in bytes, and
+ *     name, uid, gid, groups, directory, number of arguments, arguments, number of variables, variables
+ */
+import type { ChainSpec, ProcessSpec } from '../api/index.ts';
+import { AppShotError } from '../common/index.ts';
+import { capabilityMask } from './capabilities.ts';
+import { findUser } from './users.ts';
+
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Who the application is: primed into every process's environment (mission A3). */
+export interface Identity {
+  readonly aid: string;
+  readonly name: string;
+  readonly hostname: string;
+  readonly address: string;
+}
+
+const fields = (values: readonly (string | number)[]): Buffer => {
+  const text = values.map(String);
+  if (text.some((value) => value.includes('\0')))
+    throw new AppShotError('BAD_REQUEST', { field: 'processes', reason: 'a text holds a NUL byte' });
+  return Buffer.from(text.map((value) => `${value}\0`).join(''), 'utf8');
+};
+
+const variables = (process: ProcessSpec, home: string, identity: Identity): string[] =>
+  Object.entries({
+    PATH,
+    HOME: home,
+    HOSTNAME: identity.hostname,
+    APPSHOT_AID: identity.aid,
+    APPSHOT_NAME: identity.name,
+    APPSHOT_ADDRESS: identity.address,
+    ...process.environment,
+  }).map(([name, value]) => `${name}=${value}`);
+
+const encodeProcess = (process: ProcessSpec, identity: Identity): Buffer => {
+  const user = findUser(process.user);
+  const environment = variables(process, user.home, identity);
+  return fields([
+    process.name,
+    user.uid,
+    user.gid,
+    user.groups.join(','),
+    process.workingDirectory ?? '/',
+    process.command.length,
+    ...process.command,
+    environment.length,
+    ...environment,
+  ]);
+};
+
+/** Fails with `BAD_USER` and `BAD_REQUEST`. */
+export const encodeSpecification = (spec: ChainSpec, identity: Identity): Buffer =>
+  Buffer.concat([
+    fields([capabilityMask(spec.capabilities).toString(16), spec.processes.length]),
+    ...spec.processes.flatMap((process) => {
+      const bytes = encodeProcess(process, identity);
+      return [fields([bytes.length]), bytes];
+    }),
+  ]);

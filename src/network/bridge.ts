@@ -1,0 +1,147 @@
+/**
+ * The bridge of a network, and the sentinel that hears who is asked for.
+ *
+ * A running application's veth is a port of the bridge; a sleeping one's address belongs to nobody, so its senders' kernels
+ * ask for it by broadcast and hold their packets. The sentinel is a veth pair whose far end receives every such question; it is
+ * always up, and so keeps the bridge up. The bridge stays when the daemon ends: applications go on.
+ */
+import {
+  NetlinkSocket,
+  addAddress,
+  addRoute,
+  createBridge,
+  createVethPair,
+  deleteLink,
+  deleteNeighbour,
+  deleteRoute,
+  isErrno,
+  linkByName,
+  listAddresses,
+  listenArp,
+  setLink,
+  setNeighbour,
+  setNeighbourParameters,
+} from '../kernel/index.ts';
+import type { ArpListener, ArpQuestion } from '../kernel/index.ts';
+import { AppShotError } from '../common/index.ts';
+import { contains, formatAddress, parseAddress, parseNetwork } from '../registry/index.ts';
+import type { Network as Cidr } from '../registry/index.ts';
+
+/**
+ * How senders wait for a sleeping application: a question each 250 ms, for two minutes at most (a wake is expected to take
+ * milliseconds, a large one that is copied seconds), and 16 MiB of held packets for each address.
+ */
+export const PATIENT = { retransmitMs: 250, multicastProbes: 480, queueBytes: 16 << 20 } as const;
+/** The route that catches packets for the network when the bridge is gone; any other route to it wins over this one. */
+const UNREACHABLE_METRIC = 0x7fffffff;
+
+export interface BridgeNames {
+  readonly bridge: string;
+  readonly sentinel: string;
+  readonly far: string;
+}
+
+export class Bridge {
+  readonly names: BridgeNames;
+  readonly gateway: string;
+  readonly cidr: Cidr;
+  readonly #netlink: NetlinkSocket;
+  readonly #index: number;
+  #sentinel: ArpListener | undefined;
+
+  /** Makes the bridge of `network` (CIDR), or takes hold of it. Fails with `BAD_NETWORK` when another interface has it. */
+  constructor(netlink: NetlinkSocket, network: string, names: BridgeNames) {
+    this.#netlink = netlink;
+    this.names = names;
+    this.cidr = parseNetwork(network);
+    this.gateway = formatAddress(this.cidr.gateway);
+    this.#refuseOverlap();
+    this.#index = this.#ensureBridge();
+    this.#ensureSentinel();
+  }
+
+  #refuseOverlap(): void {
+    const own = linkByName(this.#netlink, this.names.bridge)?.index;
+    const taken = listAddresses(this.#netlink).find(
+      (one) => one.index !== own && overlaps(this.cidr, one),
+    );
+    if (!taken) return;
+    const reason = `an interface of this machine has ${taken.address}/${taken.prefix}`;
+    throw new AppShotError('BAD_NETWORK', { network: this.cidr.cidr, reason });
+  }
+
+  #ensureBridge(): number {
+    const nl = this.#netlink;
+    // Without an address of its own, its address would change with its ports, and with it every sender's.
+    const mac = macOf(this.gateway);
+    const index = linkByName(nl, this.names.bridge)?.index ?? createBridge(nl, this.names.bridge, { mac });
+    setLink(nl, index, { up: true });
+    ignoring('EEXIST', () => addAddress(nl, index, { address: this.gateway, prefix: this.cidr.prefix }));
+    ignoring('EEXIST', () => addRoute(nl, this.#unreachable()));
+    setNeighbourParameters(nl, index, PATIENT);
+    return index;
+  }
+
+  #unreachable(): Parameters<typeof addRoute>[1] {
+    const { base, prefix } = this.cidr;
+    return { destination: formatAddress(base), prefix, type: 'unreachable', metric: UNREACHABLE_METRIC };
+  }
+
+  #ensureSentinel(): void {
+    const nl = this.#netlink;
+    const { sentinel, far } = this.names;
+    const port = linkByName(nl, sentinel)?.index ?? createVethPair(nl, { name: sentinel, peerName: far });
+    setLink(nl, port, { up: true, master: this.#index });
+    setLink(nl, linkByName(nl, far)?.index ?? 0, { up: true });
+  }
+
+  /** Calls back for each question heard. */
+  listen(onQuestion: (question: ArpQuestion) => void, onError: (error: Error) => void): void {
+    this.#sentinel = listenArp(this.names.far, onQuestion, onError);
+  }
+
+  /** Connects a veth whose other end has this address; packets held for it leave at once. */
+  attach(link: number, address: string, mac: string): void {
+    setLink(this.#netlink, link, { master: this.#index });
+    setNeighbour(this.#netlink, { index: this.#index, address, mac, state: 'reachable' });
+  }
+
+  /** Disconnects a veth and forgets its address: from here on the next packet to it asks. */
+  detach(link: number, address: string): void {
+    setLink(this.#netlink, link, { master: 0 });
+    deleteNeighbour(this.#netlink, { index: this.#index, address });
+  }
+
+  /** Ends the sentinel; the bridge stays. */
+  async close(): Promise<void> {
+    await this.#sentinel?.close();
+  }
+
+  /** Removes the bridge, the sentinel and the route. */
+  remove(): void {
+    for (const name of [this.names.sentinel, this.names.bridge]) {
+      const link = linkByName(this.#netlink, name);
+      if (link) deleteLink(this.#netlink, link.index);
+    }
+    ignoring('ESRCH', () => deleteRoute(this.#netlink, this.#unreachable()));
+  }
+}
+
+const ignoring = (name: string, action: () => void): void => {
+  try {
+    action();
+  } catch (error) {
+    if (!isErrno(error, name)) throw error;
+  }
+};
+
+/** Two networks overlap when one holds the other's base. */
+const overlaps = (own: Cidr, { address, prefix }: { address: string; prefix: number }): boolean => {
+  const size = 2 ** (32 - prefix);
+  const base = Math.floor((parseAddress(address) ?? 0) / size) * size;
+  return contains(own, base) || (base <= own.base && own.base < base + size);
+};
+
+/** The hardware address that goes with an address, for life and on every node: locally administered, from the address. */
+export const macOf = (address: string): string =>
+  ['02', 'a5', ...address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'))].join(':');

@@ -1,0 +1,134 @@
+/**
+ * What may wake a sleeping application: kernel rules on packets that this machine sends or forwards to its address.
+ *
+ * A packet to a port on which the application listens, or of a connection it holds, passes; nobody owns the address, so the
+ * kernel asks for it by ARP and holds the packet, and the question wakes the application. All others get the answer they
+ * would get if it ran: a reset, or port unreachable. Rules apply only to addresses that are asleep.
+ */
+import { Nftables, isErrno } from '../kernel/index.ts';
+import type { NftCommand } from '../kernel/index.ts';
+
+export interface Endpoint {
+  readonly protocol: 'tcp' | 'udp';
+  readonly port: number;
+}
+
+/** A connection as seen from the application. */
+export interface Connection {
+  readonly localPort: number;
+  readonly remote: string;
+  readonly remotePort: number;
+}
+
+/** What a sleeping application can be reached by. */
+export interface Reachability {
+  readonly listening: readonly Endpoint[];
+  readonly connections: readonly Connection[];
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+const FAMILY = 'inet';
+const payload = (protocol: string, field: string): Json => ({ payload: { protocol, field } });
+const match = (left: unknown, right: unknown): Json => ({ match: { op: '==', left, right } });
+const concat = (...parts: unknown[]): Json => ({ concat: parts });
+const DESTINATION = payload('ip', 'daddr');
+const SETS: Readonly<Record<string, readonly string[] | string>> = {
+  asleep: 'ipv4_addr',
+  tcp: ['ipv4_addr', 'inet_service'],
+  udp: ['ipv4_addr', 'inet_service'],
+  connections: ['ipv4_addr', 'inet_service', 'ipv4_addr', 'inet_service'],
+};
+
+const reach = (protocol: 'tcp' | 'udp'): Json =>
+  match(concat(DESTINATION, payload(protocol, 'dport')), `@${protocol}`);
+const known = match(
+  concat(payload('ip', 'saddr'), payload('tcp', 'sport'), DESTINATION, payload('tcp', 'dport')),
+  '@connections',
+);
+const protocolIs = (protocol: string): Json => match({ meta: { key: 'l4proto' } }, protocol);
+
+/** The rules for a packet to an address that is asleep, in order. */
+const CHECK: readonly (readonly Json[])[] = [
+  [reach('tcp'), { accept: null }],
+  [reach('udp'), { accept: null }],
+  [known, { accept: null }],
+  [protocolIs('tcp'), { reject: { type: 'tcp reset' } }],
+  [protocolIs('udp'), { reject: { type: 'icmp', expr: 'port-unreachable' } }],
+  [{ drop: null }],
+];
+
+export class WakeFilter {
+  readonly #nft: Nftables;
+  readonly #table: string;
+
+  /** Replaces what an earlier daemon left. Throws `KernelError` where the kernel has no nf_tables. */
+  constructor(table: string, bridge: string) {
+    this.#nft = new Nftables();
+    this.#table = table;
+    const own = { family: FAMILY, table };
+    const rule = (chain: string, expr: readonly Json[]): NftCommand => ({ add: { rule: { ...own, chain, expr } } });
+    const hook = (name: string): NftCommand => ({
+      add: { chain: { ...own, name, type: 'filter', hook: name, prio: 0, policy: 'accept' } },
+    });
+    const enter = [
+      match({ meta: { key: 'oifname' } }, bridge),
+      match(DESTINATION, '@asleep'),
+      { goto: { target: 'check' } },
+    ];
+    this.#nft.run([
+      { add: { table: { family: FAMILY, name: table } } },
+      { delete: { table: { family: FAMILY, name: table } } },
+      { add: { table: { family: FAMILY, name: table } } },
+      ...Object.entries(SETS).map(([name, type]) => ({ add: { set: { ...own, name, type } } })),
+      { add: { chain: { ...own, name: 'check' } } },
+      ...CHECK.map((expr) => rule('check', expr)),
+      ...['output', 'forward'].flatMap((name) => [hook(name), rule(name, enter)]),
+    ]);
+  }
+
+  #elements(address: string, { listening, connections }: Reachability): Map<string, unknown[]> {
+    const ports = (protocol: string): number[] => [
+      ...new Set(listening.filter((one) => one.protocol === protocol).map(({ port }) => port)),
+    ];
+    const tuples = new Map(
+      connections.map((one) => [
+        `${one.remote} ${one.remotePort} ${one.localPort}`,
+        concat(one.remote, one.remotePort, address, one.localPort),
+      ]),
+    );
+    return new Map<string, unknown[]>([
+      ['asleep', [address]],
+      ['tcp', ports('tcp').map((port) => concat(address, port))],
+      ['udp', ports('udp').map((port) => concat(address, port))],
+      ['connections', [...tuples.values()]],
+    ]);
+  }
+
+  #change(verb: 'add' | 'delete', address: string, reachable: Reachability): void {
+    const commands = [...this.#elements(address, reachable)]
+      .filter(([, elem]) => elem.length > 0)
+      .map(([name, elem]) => ({ [verb]: { element: { family: FAMILY, table: this.#table, name, elem } } }));
+    try {
+      this.#nft.run(commands);
+    } catch (error) {
+      // An address that never slept has nothing to delete.
+      if (verb === 'add' || !isErrno(error, 'ENOENT')) throw error;
+    }
+  }
+
+  /** From now on only these packets reach the address. */
+  close(address: string, reachable: Reachability): void {
+    this.#change('add', address, reachable);
+  }
+
+  /** From now on all packets reach the address; `reachable` is what it was closed with. */
+  open(address: string, reachable: Reachability): void {
+    this.#change('delete', address, reachable);
+  }
+
+  dispose(): void {
+    this.#nft.run([{ delete: { table: { family: FAMILY, name: this.#table } } }]);
+    this.#nft.close();
+  }
+}

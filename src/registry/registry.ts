@@ -1,0 +1,171 @@
+/**
+ * What is known of every application, and who may change it: the one place where two wakers, two daemons or two nodes meet.
+ *
+ * Every change of state is a compare-and-set (`transition`): it names the states, and if wanted the epoch, it expects; the one
+ * that comes second is told so by `undefined` and does nothing. The epoch grows with each change of state, so whoever holds
+ * an old one cannot act on an application that has moved on. `update` changes facts beside the state and leaves the epoch alone.
+ *
+ * All methods are asynchronous and atomic, and nothing in them assumes one node. *Durable* changes have survived a power
+ * cut once they resolve: registering, removing, snapshots, and above all `commitSleep`, after which the processes end. The
+ * others survive the end of the daemon; a power cut, which also ends the processes they speak of, may undo the last of them.
+ * Any method fails with REGISTRY_CORRUPT when what is stored cannot be understood, with REGISTRY_UNUSABLE when it cannot be reached
+ * and with NO_SPACE when nothing more can be written; then nothing has changed.
+ */
+import type { AppDetail, ChainSpec, State } from '../api/index.ts';
+
+/** What is being done to an application: set while it is under way, so that a restarted daemon finishes or undoes it. */
+export type Operation = 'run' | 'sleep' | 'wake' | 'stop' | 'rm';
+
+/** Why an application is in the state `failed`, or why its last operation was undone. */
+export type Failure = NonNullable<AppDetail['failure']>;
+
+/** Times are ISO 8601 in UTC, sizes bytes. */
+export interface ApplicationRecord {
+  readonly aid: string;
+  readonly name: string;
+  readonly state: State;
+  readonly spec: ChainSpec;
+  /** Dotted IPv4. */
+  readonly address: string;
+  readonly hostname: string;
+  /** Begins at 1 and grows by one with each change of state. */
+  readonly epoch: number;
+  readonly createdAt: string;
+  /** When the state last changed. */
+  readonly since: string;
+  /** The snapshot it would wake from. */
+  readonly snapshot: string | null;
+  /** The environment it runs in. */
+  readonly environment: string | null;
+  /** The step under way of the operation under way. */
+  readonly step: string | null;
+  readonly operation: Operation | null;
+  readonly failure: Failure | null;
+  /** Facts that belong to a room, by that room's own key. */
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The facts beside the state that may change; what is left out stays. `data` is merged key by key: a key that is not
+ * given stays, one given as `undefined` goes.
+ */
+export type ApplicationChange = Partial<
+  Pick<ApplicationRecord, 'snapshot' | 'environment' | 'step' | 'operation' | 'failure' | 'data'>
+>;
+
+export interface AddressRequest {
+  /** IPv4 network in CIDR notation, /8 to /30, for example 10.10.0.0/16. Its first host is the gateway. */
+  readonly network: string;
+  /** The address the user asks for; without it, the first free one after the last given out. */
+  readonly requested?: string | undefined;
+  /** Addresses of the network that are never given out, beside network, gateway and broadcast. */
+  readonly reserved?: readonly string[];
+}
+
+export interface Registration extends AddressRequest {
+  /** Given by the user, else generated (mission A1). */
+  readonly aid?: string | undefined;
+  readonly name: string;
+  readonly hostname: string;
+  readonly spec: ChainSpec;
+  /** `registered` unless given. */
+  readonly state?: State;
+  readonly change?: ApplicationChange;
+}
+
+/** What a transition expects to find; without `epoch` any will do. */
+export interface Expected {
+  readonly states: readonly State[];
+  readonly epoch?: number;
+}
+
+export interface SnapshotRecord {
+  readonly id: string;
+  readonly aid: string;
+  readonly takenAt: string;
+  /** Bytes written for it. */
+  readonly bytes: number;
+  /** The snapshot it is a delta to. */
+  readonly parent: string | null;
+  /** Path of its manifest below the data directory, and the manifest's checksum. */
+  readonly manifest: string;
+  readonly digest: string;
+  /** Kept however old it is. */
+  readonly pinned: boolean;
+}
+
+/** An environment of the pool: PID and start time of its init name the process for certain, even after a PID was reused. */
+export interface EnvironmentRecord {
+  readonly id: string;
+  /** PID of its init on this machine, and that process's start time in clock ticks since boot (`/proc/PID/stat`, field 22). */
+  readonly pid: number;
+  readonly startTime: number;
+  /** The application in it, null while it waits in the pool. */
+  readonly aid: string | null;
+  readonly createdAt: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** `data` is merged key by key, as in `ApplicationChange`. */
+export type EnvironmentChange = Partial<Pick<EnvironmentRecord, 'pid' | 'startTime' | 'aid' | 'data'>>;
+
+export interface Registry {
+  /**
+   * Durable. Registers an application with an AID, a name and an address of its own. No name equals another application's AID.
+   * Fails with NAME_TAKEN, AID_TAKEN and the errors of `allocateAddress`; then nothing is registered or allocated.
+   */
+  registerApplication(registration: Registration): Promise<ApplicationRecord>;
+  /**
+   * Moves an application from one of the expected states to `state`, with a new epoch. Resolves to the new record, or to
+   * `undefined` when the application is not (any more) as expected or gone: somebody else was first.
+   */
+  transition(
+    aid: string,
+    expected: Expected,
+    state: State,
+    change?: ApplicationChange,
+  ): Promise<ApplicationRecord | undefined>;
+  /**
+   * Durable. In one transaction: the snapshot is recorded, and the application is `asleep` on it. `undefined` when the epoch is
+   * not the expected one; then neither has happened, and the snapshot's files belong to nobody.
+   */
+  commitSleep(
+    aid: string,
+    expectedEpoch: number,
+    snapshot: SnapshotRecord,
+    change?: ApplicationChange,
+  ): Promise<ApplicationRecord | undefined>;
+  /** Changes facts beside the state. Fails with APP_NOT_FOUND. */
+  update(aid: string, change: ApplicationChange): Promise<ApplicationRecord>;
+  find(nameOrAid: string): Promise<ApplicationRecord | undefined>;
+  /** Oldest first. */
+  list(): Promise<ApplicationRecord[]>;
+  /** Durable. Forgets the application, its address and its snapshots; files are the caller's. False when it was not there. */
+  remove(aid: string): Promise<boolean>;
+
+  /**
+   * Durable. Gives an AID an address; the one it has already, if it has one. Fails with BAD_NETWORK, BAD_REQUEST (not an
+   * address), ADDRESS_OUTSIDE, ADDRESS_IN_USE (by an application, the gateway, a reserved one) and ADDRESSES_EXHAUSTED.
+   */
+  allocateAddress(request: AddressRequest & { readonly aid: string }): Promise<string>;
+  /** Durable. For an AID that is not registered; an application keeps its address until `remove`. */
+  releaseAddress(aid: string): Promise<void>;
+
+  /** Durable. */
+  addSnapshot(snapshot: SnapshotRecord): Promise<void>;
+  getSnapshot(id: string): Promise<SnapshotRecord | undefined>;
+  /** Oldest first. */
+  listSnapshots(aid: string): Promise<SnapshotRecord[]>;
+  /** Durable. False when it was not there. */
+  removeSnapshot(id: string): Promise<boolean>;
+
+  addEnvironment(environment: Omit<EnvironmentRecord, 'createdAt'>): Promise<EnvironmentRecord>;
+  /** Oldest first. */
+  listEnvironments(): Promise<EnvironmentRecord[]>;
+  /** `undefined` when it is gone. */
+  updateEnvironment(id: string, change: EnvironmentChange): Promise<EnvironmentRecord | undefined>;
+  removeEnvironment(id: string): Promise<boolean>;
+
+  /** Resolves when everything is written and the file is closed; no method may be called after it. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,98 @@
+/**
+ * The registry of one machine, in one SQLite file. SQLite's calls are synchronous and take some 20 microseconds, a durable one a
+ * flush more; the methods are asynchronous because a registry on a farm is.
+ */
+import { AppShotError, newId } from '../../common/index.ts';
+import type {
+  ApplicationChange,
+  ApplicationRecord,
+  Registration,
+  Registry,
+  SnapshotRecord,
+} from '../registry.ts';
+import { addressTable } from './addresses.ts';
+import { applicationTable } from './applications.ts';
+import { environmentTable } from './environments.ts';
+import { snapshotTable } from './snapshots.ts';
+import { openStore } from './store.ts';
+import type { Store } from './store.ts';
+
+const openTables = (store: Store) => ({
+  applications: applicationTable(store),
+  addresses: addressTable(store),
+  snapshots: snapshotTable(store),
+  environments: environmentTable(store),
+});
+type Tables = ReturnType<typeof openTables>;
+
+const register = ({ applications, addresses }: Tables, registration: Registration): ApplicationRecord => {
+  const { aid = newId(), name, hostname, spec, state = 'registered', change = {} } = registration;
+  applications.checkFree(aid, name);
+  const address = addresses.allocate(aid, registration);
+  return applications.insert({ aid, name, state, spec, address, hostname }, change);
+};
+
+const addSnapshot = ({ applications, snapshots }: Tables, snapshot: SnapshotRecord): void => {
+  if (applications.get(snapshot.aid) === undefined) {
+    throw new AppShotError('APP_NOT_FOUND', { name: snapshot.aid });
+  }
+  snapshots.add(snapshot);
+};
+
+const commitSleep = (
+  { applications, snapshots }: Tables,
+  snapshot: SnapshotRecord,
+  epoch: number,
+  change: ApplicationChange,
+): ApplicationRecord | undefined => {
+  const row = applications.get(snapshot.aid);
+  if (row?.epoch !== epoch) return undefined;
+  snapshots.add(snapshot);
+  const onSnapshot = { ...change, snapshot: snapshot.id };
+  return applications.transition(row.aid, { states: [row.state] }, 'asleep', onSnapshot);
+};
+
+/** Forgets an AID; its snapshots go by the foreign key. */
+const remove = ({ applications, addresses }: Tables, aid: string): boolean => {
+  addresses.release(aid);
+  return applications.remove(aid);
+};
+
+/** Opens or creates the file. Fails with REGISTRY_CORRUPT, REGISTRY_UNUSABLE or NO_SPACE. */
+export const openSqliteRegistry = async (path: string): Promise<Registry> => {
+  const store = openStore(path);
+  const tables = openTables(store);
+  const { applications, addresses, snapshots, environments } = tables;
+  const durably = async <T>(action: () => T): Promise<T> => store.write('FULL', action);
+  const quickly = async <T>(action: () => T): Promise<T> => store.write('NORMAL', action);
+  const read = async <T>(action: () => T): Promise<T> => store.read(action);
+  return {
+    registerApplication: (registration) => durably(() => register(tables, registration)),
+    transition: (aid, expected, state, change = {}) =>
+      quickly(() => applications.transition(aid, expected, state, change)),
+    commitSleep: (aid, epoch, snapshot, change = {}) =>
+      durably(() => commitSleep(tables, { ...snapshot, aid }, epoch, change)),
+    update: (aid, change) => quickly(() => applications.update(aid, change)),
+    find: (nameOrAid) => read(() => applications.find(nameOrAid)),
+    list: () => read(() => applications.list()),
+    remove: (aid) => durably(() => remove(tables, aid)),
+
+    allocateAddress: (request) => durably(() => addresses.allocate(request.aid, request)),
+    releaseAddress: (aid) =>
+      durably(() => {
+        if (applications.get(aid) === undefined) addresses.release(aid);
+      }),
+
+    addSnapshot: (snapshot) => durably(() => addSnapshot(tables, snapshot)),
+    getSnapshot: (id) => read(() => snapshots.get(id)),
+    listSnapshots: (aid) => read(() => snapshots.list(aid)),
+    removeSnapshot: (id) => durably(() => snapshots.remove(id)),
+
+    addEnvironment: (environment) => quickly(() => environments.add(environment)),
+    listEnvironments: () => read(() => environments.list()),
+    updateEnvironment: (id, change) => quickly(() => environments.update(id, change)),
+    removeEnvironment: (id) => quickly(() => environments.remove(id)),
+
+    close: async () => store.close(),
+  };
+};

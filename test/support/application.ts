@@ -1,0 +1,82 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import type { AppDetail, AppView, CheckReport, SleepResult, WakeResult } from '../../src/api/index.ts';
+import type { Lab } from './lab.ts';
+
+/** A process as `appshot.yaml` describes it. */
+export interface LaunchProcess {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly user?: string;
+  readonly workingDirectory?: string;
+}
+
+/** What to run: one command of root's, or a chain. */
+export type Launch =
+  | { readonly command: readonly string[]; readonly environment?: Readonly<Record<string, string>> }
+  | { readonly processes: readonly LaunchProcess[] };
+
+/** An application of a lab, driven through the command line alone. */
+export interface Application {
+  readonly aid: string;
+  readonly name: string;
+  readonly address: string;
+  readonly hostname: string;
+  sleep(): Promise<SleepResult>;
+  wake(): Promise<WakeResult>;
+  check(): Promise<CheckReport>;
+  inspect(): Promise<AppDetail>;
+  state(): Promise<AppView['state']>;
+  stop(): Promise<void>;
+  /** Ends and removes it, whatever its state. */
+  remove(): Promise<void>;
+}
+
+const runArguments = (lab: Lab, name: string, launch: Launch, options: readonly string[]): string[] => {
+  if ('command' in launch) {
+    const environment = Object.entries(launch.environment ?? {}).flatMap(([key, value]) => [
+      '--env',
+      `${key}=${value}`,
+    ]);
+    return ['run', '--json', '--name', name, ...environment, ...options, '--', ...launch.command];
+  }
+  const file = join(lab.directory, `${name}.yaml`);
+  writeFileSync(file, stringify({ name, processes: launch.processes }));
+  return ['run', '--json', '--file', file, ...options];
+};
+
+/** An application that exists already. */
+export const applicationOf = (lab: Lab, view: AppView): Application => {
+  const { aid, name, address, hostname } = view;
+  const ask = async <T>(verb: string, ...options: string[]): Promise<T> =>
+    (await lab.succeed(verb, '--json', ...options, aid)).json<T>();
+  return {
+    aid,
+    name,
+    address,
+    hostname,
+    sleep: () => ask<SleepResult>('sleep'),
+    wake: () => ask<WakeResult>('wake'),
+    check: () => ask<CheckReport>('check'),
+    inspect: () => ask<AppDetail>('inspect'),
+    state: async () => (await ask<AppDetail>('inspect')).state,
+    stop: async () => {
+      await lab.succeed('stop', aid);
+    },
+    remove: async () => {
+      await lab.succeed('rm', '--force', aid);
+    },
+  };
+};
+
+export const launch = async (
+  lab: Lab,
+  name: string,
+  what: Launch,
+  options: readonly string[] = [],
+): Promise<Application> => {
+  const result = await lab.succeed(...runArguments(lab, name, what, options));
+  return applicationOf(lab, result.json<AppView>());
+};

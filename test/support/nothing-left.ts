@@ -1,0 +1,58 @@
+import { readdirSync } from 'node:fs';
+import { expect } from 'vitest';
+import { cgroupRootsOf, cgroupsOf, descriptorsOf, linksOf, mountsOf, processesOf, systemVObjects } from './belongings.ts';
+import { eventually } from './eventually.ts';
+import type { Lab } from './lab.ts';
+
+/** What a lab with a running daemon has on the machine, without the numbers and names that differ each time. */
+export interface Inventory {
+  readonly processes: readonly string[];
+  readonly mounts: readonly string[];
+  readonly links: readonly string[];
+  readonly cgroups: readonly string[];
+  readonly systemV: readonly string[];
+  readonly environments: readonly string[];
+  readonly descriptors: readonly string[];
+}
+
+/** ULIDs, hexadecimal and decimal numbers become stars, so that one environment looks like the next. */
+const anonymous = (text: string): string =>
+  text.replaceAll(/[0-9A-HJKMNP-TV-Z]{26}|[0-9a-f]*\d[0-9a-f]*/g, '*').replaceAll(/\*(-\*)+/g, '*');
+
+const sorted = (lab: Lab, texts: readonly string[]): string[] =>
+  texts.map((text) => anonymous(text.replaceAll(lab.directory, 'LAB'))).toSorted();
+
+/** The lab's inventory now. */
+export const inventory = async (lab: Lab): Promise<Inventory> => {
+  const daemon = lab.daemonPid();
+  const processes = processesOf(lab).filter((one) => !one.client);
+  return {
+    processes: sorted(lab, processes.map((one) => one.command)),
+    mounts: sorted(lab, mountsOf(lab, daemon)),
+    links: sorted(lab, await linksOf(lab, 'veth')),
+    cgroups: sorted(lab, cgroupsOf(cgroupRootsOf(processes))),
+    systemV: systemVObjects(),
+    environments: sorted(lab, readdirSync(lab.runDirectory, { recursive: true }).map(String)),
+    descriptors: sorted(lab, descriptorsOf(daemon)),
+  };
+};
+
+/** The inventory once it has stayed the same for a while: the daemon fills its pool in the background. */
+export const settledInventory = async (lab: Lab): Promise<Inventory> => {
+  let last: Inventory | undefined;
+  return eventually(
+    async () => {
+      const before = last;
+      last = await inventory(lab);
+      expect(last).toEqual(before);
+      return last;
+    },
+    20_000,
+    500,
+  );
+};
+
+/** Nothing is left of applications that sleep or are gone: the lab is as it was with none and a full pool. */
+export const expectNothingLeft = async (lab: Lab, baseline: Inventory): Promise<void> => {
+  await eventually(async () => expect(await inventory(lab)).toEqual(baseline), 10_000, 50);
+};
