@@ -27,6 +27,7 @@ import type {
 import { send } from './transport.ts';
 import type { Answer } from './transport.ts';
 import { VERSION } from './version.ts';
+export { VERSION } from './version.ts';
 
 type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 

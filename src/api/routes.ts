@@ -65,15 +65,15 @@ export const StopRequest = z
   .openapi('StopRequest');
 export type StopRequest = z.infer<typeof StopRequest>;
 
-export const AppQuery = z.object({ all: flag });
-export const RemoveQuery = z.object({ force: flag });
-export const LogsQuery = z.object({
+const AppQuery = z.object({ all: flag });
+const RemoveQuery = z.object({ force: flag });
+const LogsQuery = z.object({
   process: z.string().min(1).optional(),
   /** Only the last lines of each stream. */
   tail: count.optional(),
   follow: flag,
 });
-export const EventsQuery = z.object({
+const EventsQuery = z.object({
   /** Only events whose ID is greater. */
   since: count.optional(),
   follow: flag,

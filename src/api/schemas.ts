@@ -47,7 +47,7 @@ export const ProcessSpec = z
     /** Program and arguments; the program is looked up on the PATH of the process. Never a shell. */
     command: z.array(text).min(1, 'name a command').max(4096),
     environment: z
-      .record(z.string().regex(/^[^=\0]+$/, 'a variable has a name, without ='), z.string())
+      .record(z.string().regex(/^[^=\0]+$/, 'a variable has a name, without ='), text)
       .default({}),
     /** `name`, `name:group`, `uid` or `uid:gid` of this machine. */
     user: z.string().min(1).optional(),
@@ -242,7 +242,9 @@ export type TopRow = z.infer<typeof TopRow>;
 export const ExecRequest = z
   .strictObject({
     command: z.array(text).min(1).max(4096),
-    environment: z.record(z.string(), z.string()).default({}),
+    environment: z
+      .record(z.string().regex(/^[^=\0]+$/, 'a variable has a name, without ='), text)
+      .default({}),
     user: z.string().optional(),
     workingDirectory: absolutePath.optional(),
     /** Bytes for standard input, base64. */

@@ -1,6 +1,6 @@
 /** From the options of `appshot run`, and perhaps a file, to the description that the daemon takes. */
 import { dirname, posix, resolve } from 'node:path';
-import { ChainSpec, readVolume } from '../api/index.ts';
+import { ChainSpec, explain, readConfig, readVolume } from '../api/index.ts';
 import { AppShotError } from '../common/index.ts';
 import { commandOf, deriveName } from './command-words.ts';
 import { defaultVariables, readAssignments, readEnvironmentFile, readText } from './variables.ts';
@@ -42,10 +42,12 @@ const readBase = async ({ file }: RunOptions, words: readonly string[]): Promise
     return { name, processes: [process], volumes: [], limits: {}, capabilities: { add: [], drop: [] } };
   }
   if (words.length > 0) throw usage('give a command or --file, not both');
-  const { parseConfig } = await import('../api/config.ts');
-  const directory = dirname(resolve(file));
-  return parseConfig(readText(file), { file, directory, environment: process.env });
+  return readConfig(readText(file), { file, directory: dirname(resolve(file)), environment: process.env });
 };
+
+/** Where a command starts when nothing says otherwise: in the caller's directory, one of a file in the file's. */
+const startDirectory = ({ file }: RunOptions): string =>
+  file === undefined ? process.cwd() : dirname(resolve(file));
 
 const withOptions = (spec: Process, options: RunOptions): Process => {
   const user = options.user ?? spec.user;
@@ -54,7 +56,7 @@ const withOptions = (spec: Process, options: RunOptions): Process => {
   return {
     ...spec,
     ...given({ user }),
-    workingDirectory: workdir ?? process.cwd(),
+    workingDirectory: workdir ?? startDirectory(options),
     environment: Object.assign(
       defaultVariables(user),
       spec.environment,
@@ -94,9 +96,17 @@ const combine = (base: ChainSpec, options: RunOptions): ChainSpec => {
 
 /** Options of `appshot run` that set a field of another name. */
 const FLAGS: Readonly<Record<string, string>> = {
-  capabilities: '--cap-add or --cap-drop',
-  limits: '--memory-limit, --pids-limit or --cpus',
+  'capabilities.add': '--cap-add',
+  'capabilities.drop': '--cap-drop',
+  'limits.cpus': '--cpus',
+  'limits.memory': '--memory-limit',
+  'limits.pids': '--pids-limit',
   volumes: '--volume',
+};
+
+const toFlag = (path: readonly PropertyKey[]): string => {
+  const [field = '', part] = path.map(String);
+  return FLAGS[field] ?? FLAGS[`${field}.${part}`] ?? `--${field}`;
 };
 
 /**
@@ -106,10 +116,9 @@ const FLAGS: Readonly<Record<string, string>> = {
  */
 export const buildChain = async (options: RunOptions, words: readonly string[]): Promise<ChainSpec> => {
   const spec = combine(await readBase(options, words), options);
-  const result = ChainSpec.safeParse(spec);
+  const result = ChainSpec.safeParse(spec, { error: explain });
   if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const field = String(issue?.path[0]);
-  if (field === 'name') throw new AppShotError('BAD_NAME', { name: spec.name });
-  throw usage(`${FLAGS[field] ?? `--${field}`}: ${issue?.message}`);
+  const { path = [], message } = result.error.issues[0] ?? {};
+  if (path[0] === 'name') throw new AppShotError('BAD_NAME', { name: spec.name });
+  throw usage(`${toFlag(path)}: ${message}`);
 };

@@ -4,7 +4,10 @@ import { AppShotError, sanitiseLine, toAppShotError } from '../common/index.ts';
 
 /** A commander error in the registry's words: `error: unknown option '--foo'\n(Did you mean --force?)` in one line. */
 export const toUsageError = (error: CommanderError): AppShotError => {
-  const reason = error.message.replace(/^error: /, '').trim().replaceAll('\n', ' ');
+  const reason = error.message
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll('\n', ' ');
   return new AppShotError('USAGE', { reason }, { cause: error });
 };
 

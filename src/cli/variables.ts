@@ -13,7 +13,8 @@ const readAssignment = (word: string): [name: string, value: string] => {
   const [, name = '', assigned] = /^([^=]*)(?:=([^]*))?$/.exec(word) ?? [];
   const value = assigned ?? process.env[name];
   if (name !== '' && value !== undefined) return [name, value];
-  const reason = name === '' ? `'${word}' is not K=V` : `--env ${name} has no value, and the caller has none either`;
+  const reason =
+    name === '' ? `'${word}' is not K=V` : `--env ${name} has no value, and the caller has none either`;
   throw new AppShotError('USAGE', { reason });
 };
 
@@ -26,7 +27,8 @@ export const readText = (path: string): string => {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'it does not exist' : (error as Error).message;
+    const reason =
+      (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'it does not exist' : (error as Error).message;
     throw new AppShotError('USAGE', { reason: `${path} cannot be read: ${reason}` }, { cause: error });
   }
 };
@@ -34,7 +36,9 @@ export const readText = (path: string): string => {
 /** The home directory of a user (`name`, `uid`, either with `:group`) of this machine; `/` for one that is not in its list. */
 const homeOf = (user: string): string => {
   const [wanted] = user.split(':');
-  const entries = readText('/etc/passwd').split('\n').map((line) => line.split(':'));
+  const entries = readText('/etc/passwd')
+    .split('\n')
+    .map((line) => line.split(':'));
   return entries.find(([name, , uid]) => name === wanted || uid === wanted)?.[5] || '/';
 };
 

@@ -21,7 +21,10 @@ export interface VerbHelp {
 export const addGlobalOptions = (command: Command): Command =>
   command
     .option('--json', 'print JSON, errors too')
-    .option('--run-dir <dir>', `directory of the daemon's socket (default: $APPSHOT_RUN_DIR or ${DEFAULT_RUN_DIR})`);
+    .option(
+      '--run-dir <dir>',
+      `directory of the daemon's socket (default: $APPSHOT_RUN_DIR or ${DEFAULT_RUN_DIR})`,
+    );
 
 export const addVerb = (program: Command, { usage, does, example }: VerbHelp): Command =>
   addGlobalOptions(program.command(usage))

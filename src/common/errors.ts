@@ -98,7 +98,12 @@ export const ERRORS = {
     'the command {command} cannot be executed: {reason}',
     'check its mode and its #! line',
   ),
-  START_FAILED: mistake(422, 1, '{process} ended at once, with {status}', '`appshot logs {name}` shows why'),
+  START_FAILED: mistake(
+    422,
+    1,
+    '{process} ended at once, with {status}: {output}',
+    'try the command by itself; what it printed is in the details',
+  ),
   BAD_USER: mistake(422, 1, 'the user {user} does not exist', 'name a user of this machine, or give UID:GID'),
   BAD_DIRECTORY: mistake(422, 1, 'the working directory {path} does not exist', 'create it, or name another'),
   ADDRESS_OUTSIDE: mistake(

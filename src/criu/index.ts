@@ -3,7 +3,7 @@ export { defaultEngineDir, engineFile, loadEngine } from './engine.ts';
 export type { Engine } from './engine.ts';
 export { dropUserNamespace } from './images/prepare.ts';
 export { logTail, reasonIn } from './log.ts';
-export { dumpOptions, restoreOptions } from './options.ts';
+export { GHOST_LIMIT, dumpOptions, restoreOptions } from './options.ts';
 export { Schema } from './schema.ts';
 export { EngineSession } from './session.ts';
 export type { EngineChannel } from './session.ts';

@@ -40,7 +40,7 @@ export class Schema {
 
   /** Throws when the bytes are not such a message. */
   decode(name: string, bytes: Uint8Array): Fields {
-    return fromBinary(this.#message(name), bytes) as unknown as Fields;
+    return fromBinary(this.#message(name), bytes);
   }
 
   /** Encodes what `decode` returned, changed or not, with the fields that this schema does not know. */

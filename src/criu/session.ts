@@ -10,6 +10,7 @@ import type { Fields, Schema } from './schema.ts';
 /** `criu_req_type` of CRIU's rpc.proto. */
 const DUMP = 1;
 const RESTORE = 2;
+const CHECK = 3;
 const NOTIFY = 6;
 
 export interface EngineChannel {
@@ -26,6 +27,11 @@ export interface EngineAnswer {
   readonly success: boolean;
   readonly response: Fields;
 }
+
+const textOf = (fields: Fields | undefined, name: string): string => {
+  const value = fields?.[name];
+  return typeof value === 'string' ? value : '';
+};
 
 const failure = (reason: string): AppShotError => new AppShotError('ENGINE_FAILED', { reason });
 
@@ -51,8 +57,13 @@ export class EngineSession {
     const { success, response } = await this.#converse(RESTORE, options, descriptors, () => true);
     const pid = (response['restore'] as Fields | undefined)?.['pid'];
     if (!success || typeof pid !== 'number' || pid <= 0)
-      throw failure(String(response['crErrmsg'] || 'it could not restore the processes'));
+      throw failure(textOf(response, 'crErrmsg') || 'it could not restore the processes');
     return pid;
+  }
+
+  /** Lets the engine find out what the kernel can do, and keep it for its next start; whether it is content with it. */
+  async check(options: Fields, descriptors: readonly number[]): Promise<boolean> {
+    return (await this.#converse(CHECK, options, descriptors, () => true)).success;
   }
 
   #converse(
@@ -66,7 +77,7 @@ export class EngineSession {
       if (!bytes) throw failure('it ended without an answer');
       const response = this.#schema.decode('criu_resp', bytes);
       if (response['type'] !== NOTIFY) return resolve({ success: response['success'] === true, response });
-      const stage = String((response['notify'] as Fields | undefined)?.['script'] ?? '');
+      const stage = textOf(response['notify'] as Fields | undefined, 'script');
       const accepted = await Promise.resolve(onStage(stage)).catch(() => false);
       await this.#send({ type: NOTIFY, notifySuccess: accepted });
     };

@@ -28,7 +28,9 @@ interface Mounts {
 }
 
 /** Mount points by type and options from the lines of mountinfo. Source: proc_pid_mountinfo(5). */
-export const parseCgroupMounts = (mountinfo: string): { unified?: string; v1: Partial<Record<Controller, string>> } => {
+export const parseCgroupMounts = (
+  mountinfo: string,
+): { unified?: string; v1: Partial<Record<Controller, string>> } => {
   const found: { unified?: string; v1: Partial<Record<Controller, string>> } = { v1: {} };
   for (const line of mountinfo.split('\n')) {
     const [left = '', right = ''] = line.split(' - ');

@@ -45,7 +45,11 @@ const split = (frame: Buffer): string[] => frame.toString('utf8').replace(/\0$/,
 
 const refusal = ([, stage = '', errno = '']: string[]): AppShotError => {
   const name = Number(errno) > 0 ? getSystemErrorName(-Number(errno)) : 'unknown error';
-  return new AppShotError('ENVIRONMENT_FAILED', { reason: `${stage}: ${name}` }, { details: { stage, errno: name } });
+  return new AppShotError(
+    'ENVIRONMENT_FAILED',
+    { reason: `${stage}: ${name}` },
+    { details: { stage, errno: name } },
+  );
 };
 
 export class Control {
@@ -53,6 +57,7 @@ export class Control {
   readonly #waiting: Waiting[] = [];
   #received: Buffer = Buffer.alloc(0);
   #events: Partial<ControlEvents> = {};
+  #ended: number | undefined;
   readonly hello = Promise.withResolvers<Hello>();
 
   private constructor(socket: Socket) {
@@ -71,18 +76,30 @@ export class Control {
       await once(socket, 'connect');
       return new Control(socket);
     } catch (cause) {
-      throw new AppShotError('ENVIRONMENT_FAILED', { reason: `its control socket does not answer` }, { cause });
+      throw new AppShotError(
+        'ENVIRONMENT_FAILED',
+        { reason: `its control socket does not answer` },
+        { cause },
+      );
     } finally {
       closeSync(fd);
     }
   }
 
+  /** Replaces the handlers that are given. What has already ended is told at once: nobody misses it by coming late. */
   on(events: Partial<ControlEvents>): void {
     this.#events = { ...this.#events, ...events };
+    const status = this.#ended;
+    if (events.chainEnded && status !== undefined) queueMicrotask(() => events.chainEnded?.(status));
+    if (events.closed && this.#socket.destroyed) queueMicrotask(events.closed);
   }
 
   /** Calls a verb; `descriptors` travel with it. Returns the fields after `ok`. Fails with `ENVIRONMENT_FAILED`. */
-  call(fields: readonly string[], descriptors: readonly number[] = [], payload?: Uint8Array): Promise<string[]> {
+  call(
+    fields: readonly string[],
+    descriptors: readonly number[] = [],
+    payload?: Uint8Array,
+  ): Promise<string[]> {
     const { promise, resolve, reject } = Promise.withResolvers<string[]>();
     if (this.#socket.destroyed) reject(new AppShotError('ENVIRONMENT_FAILED', { reason: 'it has ended' }));
     else {
@@ -120,11 +137,21 @@ export class Control {
     if (verb === 'criu') return this.#events.engine?.(frame.subarray(5));
     if (verb === 'criu-ended') return this.#events.engine?.(undefined);
     const fields = split(frame);
-    if (verb === 'hello') return this.hello.resolve({ state: fields[1] ?? '', status: Number(fields[2]) });
-    if (verb === 'chain-ended') return this.#events.chainEnded?.(Number(fields[1]));
+    if (verb === 'hello') return this.#greet(fields[1] ?? '', Number(fields[2]));
+    if (verb === 'chain-ended') return this.#endChain(Number(fields[1]));
     const waiting = this.#waiting.shift();
     if (verb === 'error') waiting?.reject(refusal(fields));
     else waiting?.resolve(fields);
+  }
+
+  #greet(state: string, status: number): void {
+    this.hello.resolve({ state, status });
+    if (state === 'ended') this.#endChain(status);
+  }
+
+  #endChain(status: number): void {
+    this.#ended = status;
+    this.#events.chainEnded?.(status);
   }
 
   #end(): void {

@@ -29,7 +29,10 @@ import type { ControlEvents } from './control.ts';
 
 /** Name of the interface inside. */
 const INNER_LINK = 'eth0';
-const LOOPBACK_PREFIX = 'asv';
+const LINK_PREFIX = 'asv';
+
+/** Where PID 1 places the descriptors that it passes on to the engine (native/init.c). */
+export const PASSED_DESCRIPTORS = { images: 20, work: 21 } as const;
 
 /** What all environments of a daemon have in common. */
 export interface Workshop {
@@ -43,6 +46,8 @@ export interface Workshop {
   readonly engine: readonly string[];
   /** Descriptor of a tmpfs in which the engine keeps what it found out about the kernel. */
   readonly probes: number;
+  /** Called with each new environment. */
+  readonly prepare: (environment: Environment) => void;
 }
 
 /** How a restarted daemon finds an environment again. */
@@ -91,7 +96,8 @@ const spawnFirstProcess = async (shop: Workshop, directory: string, id: string):
     started.exited,
   ]);
   const pid = Number(out);
-  if (code !== 0 || !(pid > 0)) throw new AppShotError('ENVIRONMENT_FAILED', { reason: error || `init: exit ${code}` });
+  if (code !== 0 || !(pid > 0))
+    throw new AppShotError('ENVIRONMENT_FAILED', { reason: error || `init: exit ${code}` });
   return pid;
 };
 
@@ -132,7 +138,7 @@ export class Environment implements EnvironmentIdentity {
   }
 
   get linkName(): string {
-    return `${LOOPBACK_PREFIX}${this.id}`;
+    return `${LINK_PREFIX}${this.id}`;
   }
 
   /** Makes a fresh one. Fails with `ENVIRONMENT_FAILED`, and then leaves nothing. */
@@ -141,7 +147,9 @@ export class Environment implements EnvironmentIdentity {
     for (const name of ['root', 'dev', 'sys']) mkdirSync(join(directory, name), { recursive: true });
     try {
       const pid = await spawnFirstProcess(shop, directory, id);
-      return await Environment.open(shop, { id, pid, startTime: startTimeOf(pid) ?? 0 });
+      const made = await Environment.open(shop, { id, pid, startTime: startTimeOf(pid) ?? 0 });
+      shop.prepare(made);
+      return made;
     } catch (error) {
       await Environment.clean(shop, id);
       throw error;
@@ -157,7 +165,7 @@ export class Environment implements EnvironmentIdentity {
 
   /** Ends whatever is left of an environment, known only by its ID: processes, link, cgroups, directory. */
   static async clean(shop: Workshop, id: string): Promise<void> {
-    const link = linkByName(shop.netlink, `${LOOPBACK_PREFIX}${id}`);
+    const link = linkByName(shop.netlink, `${LINK_PREFIX}${id}`);
     if (link) deleteLink(shop.netlink, link.index);
     for (const pid of shop.cgroups.processes(id)) kill(pid);
     await shop.cgroups.emptied(id);
@@ -178,11 +186,6 @@ export class Environment implements EnvironmentIdentity {
 
   on(events: Partial<ControlEvents>): void {
     this.#control.on(events);
-  }
-
-  /** `ready`, `rooted`, `running` or `ended`, and the chain's exit status, as of the connection. */
-  hello(): Promise<{ state: string; status: number }> {
-    return this.#control.hello.promise;
   }
 
   /** Gives it the root of an application, with its mounts in their places, and its host name. */
@@ -206,7 +209,11 @@ export class Environment implements EnvironmentIdentity {
    * be started: process, stage and errno.
    */
   async launch(program: string, lastPid: number, specification: Uint8Array): Promise<LaunchResult> {
-    const [verdict, ...rest] = await this.#control.call(['launch', program, String(lastPid)], [], specification);
+    const [verdict, ...rest] = await this.#control.call(
+      ['launch', program, String(lastPid)],
+      [],
+      specification,
+    );
     if (verdict === 'ok') return { pid: Number(rest[0]) };
     const [process = '', stage = '', errno = ''] = rest;
     return { failed: { process, stage, errno: Number(errno) } };

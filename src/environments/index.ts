@@ -2,8 +2,9 @@
 export { Cgroups } from './cgroups.ts';
 export type { CgroupUsage } from './cgroups.ts';
 export { DUMP_DESCRIPTORS, startOutsideEngine } from './engine-outside.ts';
-export { Environment } from './environment.ts';
+export type { OutsideEngine } from './engine-outside.ts';
+export { Environment, PASSED_DESCRIPTORS, startTimeOf } from './environment.ts';
 export type { Workshop } from './environment.ts';
 export { Pool } from './pool.ts';
-export { INSIDE, insidePath, makeApplicationFiles, makeRoot } from './root.ts';
-export type { ApplicationFiles, RootPlan } from './root.ts';
+export { makeProbes, warmUp } from './probes.ts';
+export { insidePath, makeApplicationFiles, makeRoot } from './root.ts';

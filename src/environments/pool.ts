@@ -47,7 +47,7 @@ export class Pool {
   #wait(): Promise<Environment> {
     const waiting = Promise.withResolvers<Environment>();
     this.#waiting.push(waiting);
-    this.refill();
+    void this.refill();
     return waiting.promise;
   }
 
@@ -58,7 +58,7 @@ export class Pool {
   }
 
   async #fill(): Promise<void> {
-    for (let failures = 0; failures < PATIENCE && !this.#closed && this.#missing() > 0; )
+    for (let failures = 0; failures < PATIENCE && !this.#closed && this.#missing() > 0;)
       try {
         this.#hand(await this.#make());
         failures = 0;

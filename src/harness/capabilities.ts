@@ -73,7 +73,13 @@ const bit = (name: string): bigint => {
 };
 
 /** The mask of the capabilities that programs keep; `ALL` stands for every one. Fails with `BAD_REQUEST`. */
-export const capabilityMask = ({ add, drop }: { add: readonly string[]; drop: readonly string[] }): bigint => {
+export const capabilityMask = ({
+  add,
+  drop,
+}: {
+  add: readonly string[];
+  drop: readonly string[];
+}): bigint => {
   const union = (names: readonly string[]): bigint =>
     names.flatMap((name) => (name === 'ALL' ? NAMES : [name])).reduce((mask, name) => mask | bit(name), 0n);
   const start = drop.includes('ALL') ? 0n : union(DEFAULT);

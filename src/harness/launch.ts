@@ -24,7 +24,10 @@ export const checkSpecification = (spec: ChainSpec, identity: Identity): void =>
   const names = spec.processes.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice)
-    throw new AppShotError('BAD_REQUEST', { field: 'processes', reason: `two processes are called ${twice}` });
+    throw new AppShotError('BAD_REQUEST', {
+      field: 'processes',
+      reason: `two processes are called ${twice}`,
+    });
 };
 
 /** Writes the files by which an application knows its own name (figure 16) into the root's upper directory. */
@@ -37,14 +40,19 @@ export const writeIdentityFiles = (upper: string, { hostname, address }: Identit
   );
 };
 
-const refusal = (spec: ChainSpec, failed: { process: string; stage: string; errno: number }): AppShotError => {
+const refusal = (
+  spec: ChainSpec,
+  failed: { process: string; stage: string; errno: number },
+): AppShotError => {
   const process = spec.processes.find(({ name }) => name === failed.process);
   const reason = failed.errno > 0 ? getSystemErrorName(-failed.errno) : 'unknown error';
   if (failed.stage === 'directory')
     return new AppShotError('BAD_DIRECTORY', { path: process?.workingDirectory ?? '/' });
   const command = process?.command[0] ?? failed.process;
   if (failed.stage !== 'execute')
-    return new AppShotError('ENVIRONMENT_FAILED', { reason: `${failed.process}: ${failed.stage}: ${reason}` });
+    return new AppShotError('ENVIRONMENT_FAILED', {
+      reason: `${failed.process}: ${failed.stage}: ${reason}`,
+    });
   return reason === 'ENOENT'
     ? new AppShotError('COMMAND_NOT_FOUND', { command })
     : new AppShotError('COMMAND_NOT_EXECUTABLE', { command, reason });

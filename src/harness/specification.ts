@@ -26,20 +26,26 @@ const fields = (values: readonly (string | number)[]): Buffer => {
   return Buffer.from(text.map((value) => `${value}\0`).join(''), 'utf8');
 };
 
-const variables = (process: ProcessSpec, home: string, identity: Identity): string[] =>
-  Object.entries({
-    PATH,
-    HOME: home,
-    HOSTNAME: identity.hostname,
-    APPSHOT_AID: identity.aid,
-    APPSHOT_NAME: identity.name,
-    APPSHOT_ADDRESS: identity.address,
-    ...process.environment,
-  }).map(([name, value]) => `${name}=${value}`);
+/** The environment of a program inside an application: what everyone gets, and its own on top. */
+export const encodeEnvironment = (
+  own: Readonly<Record<string, string>>,
+  home: string,
+  identity: Identity,
+): Record<string, string> => ({
+  PATH,
+  HOME: home,
+  HOSTNAME: identity.hostname,
+  APPSHOT_AID: identity.aid,
+  APPSHOT_NAME: identity.name,
+  APPSHOT_ADDRESS: identity.address,
+  ...own,
+});
 
 const encodeProcess = (process: ProcessSpec, identity: Identity): Buffer => {
   const user = findUser(process.user);
-  const environment = variables(process, user.home, identity);
+  const environment = Object.entries(encodeEnvironment(process.environment, user.home, identity)).map(
+    ([name, value]) => `${name}=${value}`,
+  );
   return fields([
     process.name,
     user.uid,

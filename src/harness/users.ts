@@ -32,6 +32,8 @@ export const findUser = (wanted = '0'): User => {
   const named = group === undefined ? passwd?.[3] : (groups.find((row) => row[0] === group)?.[2] ?? group);
   const gid = asId(named ?? String(uid));
   if (gid === undefined) throw refuse();
-  const supplementary = groups.filter((row) => row[3]?.split(',').includes(passwd?.[0] ?? '')).map((row) => Number(row[2]));
+  const supplementary = groups
+    .filter((row) => row[3]?.split(',').includes(passwd?.[0] ?? ''))
+    .map((row) => Number(row[2]));
   return { uid, gid, groups: [...new Set([gid, ...supplementary])], home: passwd?.[5] || '/' };
 };

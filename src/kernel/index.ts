@@ -13,7 +13,7 @@ export { createBridge, createVethPair, deleteLink, linkByName, listLinks, setLin
 export type { Link, LinkChange, VethPair } from './links.ts';
 export { cloneTree, mountFilesystem, moveMount, overlay, setOpaque, tmpfs, umount } from './mounts.ts';
 export type { CloneTreeOptions, OverlayOptions, TmpfsOptions } from './mounts.ts';
-export { openNamespace, withNetworkNamespace } from './namespaces.ts';
+export { openNamespace, withIpcNamespace, withNetworkNamespace } from './namespaces.ts';
 export type { NamespaceType } from './namespaces.ts';
 export { deleteNeighbour, listNeighbours, setNeighbour, setNeighbourParameters } from './neighbours.ts';
 export type { Neighbour, NeighbourEntry, NeighbourParameters, NeighbourState } from './neighbours.ts';
@@ -24,5 +24,6 @@ export { FrameSocket, listenArp } from './packets.ts';
 export type { ArpListener, ArpQuestion } from './packets.ts';
 export { addRoute, deleteRoute, listRoutes } from './routes.ts';
 export type { Route } from './routes.ts';
+export { socketProtocol } from './socket-protocol.ts';
 export { sendFds, socketFd } from './sockets.ts';
 export { KernelError, close, isErrno, openFd } from './sys.ts';

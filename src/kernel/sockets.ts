@@ -1,5 +1,5 @@
 /** Descriptors over a Unix socket: sendmsg(2) with SCM_RIGHTS. `struct msghdr` and its parts are built by hand. */
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { KernelError, addressOf, bind, isErrno } from './sys.ts';
 
 const SOL_SOCKET = 1;
@@ -14,11 +14,13 @@ const TIMEOUT_MS = 5000;
 const sendmsg = bind('sendmsg', ['int', 'void *', 'int'], 'long');
 const poll = bind('poll', ['void *', 'ulong', 'int']);
 
-/** The descriptor of a connected Unix or TCP socket of Node's; valid until the socket is destroyed. */
-export const socketFd = (socket: Socket): number => {
-  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: unknown } | null };
+/** The descriptor of a socket of Node's that is connected or listens; valid until the socket is destroyed. */
+export const socketFd = (socket: Socket | Server): number => {
+  const { _handle: handle } = socket as (Socket | Server) & {
+    readonly _handle?: { readonly fd?: unknown } | null;
+  };
   const fd = handle?.fd;
-  if (typeof fd !== 'number' || fd < 0) throw new TypeError('the socket is not connected');
+  if (typeof fd !== 'number' || fd < 0) throw new TypeError('the socket is not open');
   return fd;
 };
 

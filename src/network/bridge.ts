@@ -62,9 +62,7 @@ export class Bridge {
 
   #refuseOverlap(): void {
     const own = linkByName(this.#netlink, this.names.bridge)?.index;
-    const taken = listAddresses(this.#netlink).find(
-      (one) => one.index !== own && overlaps(this.cidr, one),
-    );
+    const taken = listAddresses(this.#netlink).find((one) => one.index !== own && overlaps(this.cidr, one));
     if (!taken) return;
     const reason = `an interface of this machine has ${taken.address}/${taken.prefix}`;
     throw new AppShotError('BAD_NETWORK', { network: this.cidr.cidr, reason });

@@ -67,7 +67,9 @@ export class WakeFilter {
     this.#nft = new Nftables();
     this.#table = table;
     const own = { family: FAMILY, table };
-    const rule = (chain: string, expr: readonly Json[]): NftCommand => ({ add: { rule: { ...own, chain, expr } } });
+    const rule = (chain: string, expr: readonly Json[]): NftCommand => ({
+      add: { rule: { ...own, chain, expr } },
+    });
     const hook = (name: string): NftCommand => ({
       add: { chain: { ...own, name, type: 'filter', hook: name, prio: 0, policy: 'accept' } },
     });

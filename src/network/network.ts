@@ -92,7 +92,11 @@ export class Network {
 
   #asker(source: string): Asker {
     const port = this.#connected.get(source);
-    if (port) return { kind: 'application', sockets: listSockets(port.diagnosis, { protocol: 'tcp', family: 'both' }) };
+    if (port)
+      return {
+        kind: 'application',
+        sockets: listSockets(port.diagnosis, { protocol: 'tcp', family: 'both' }),
+      };
     return { kind: source === this.bridge.gateway && this.#filter ? 'machine' : 'stranger' };
   }
 

@@ -1,3 +1,8 @@
 /** What an application holds, and what would keep it from being saved: read from the kernel, never asked of the application. */
+export { blockers } from './blockers.ts';
+export type { ApplicationProcesses } from './facts.ts';
+export { holdings } from './holdings.ts';
 export { networkUse } from './network-use.ts';
 export type { NetworkUse } from './network-use.ts';
+export { listProcesses } from './processes.ts';
+export type { ResourceInput } from './read-application.ts';

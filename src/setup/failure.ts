@@ -7,23 +7,26 @@ const NO_NETWORK =
 /** Lines in which apt and gcc say what is wrong, among all that they print. */
 const TELLING = /^(E:|W: GPG error|Err:|.*\berror:)/;
 
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 const evidenceOf = (error: unknown): string => {
   if (error instanceof AppShotError && typeof error.details['stderr'] === 'string')
     return error.details['stderr'];
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 };
+
+const isAptError = (error: unknown): boolean =>
+  error instanceof AppShotError && error.details['tool'] === 'apt-get';
 
 /** The reason in one line: the telling lines of a tool's errors where there are any, else the message. */
 const reasonOf = (error: unknown): string => {
   const evidence = evidenceOf(error);
   const telling = evidence.split('\n').filter((line) => TELLING.test(line));
   const reason = telling.length > 0 ? telling.slice(0, 3).join('; ') : messageOf(error);
-  return NO_NETWORK.test(evidence)
+  return isAptError(error) && NO_NETWORK.test(evidence)
     ? `the package mirror cannot be reached (check the network, or the proxy in apt's configuration): ${reason}`
     : reason;
 };
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const isNoSpace = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === 'ENOSPC';

@@ -7,7 +7,7 @@ import { run } from '../exec/index.ts';
 import { moveIntoPlace, withTemporaryDirectory } from './files.ts';
 
 /** The package's own copy, beside `src/` in a checkout and beside `dist/` when installed. */
-export const INIT_SOURCE = join(import.meta.dirname, '../../native/init.c');
+const INIT_SOURCE = join(import.meta.dirname, '../../native/init.c');
 
 const FLAGS = ['-static', '-O2', '-Wall', '-Wextra', '-Werror'];
 

@@ -46,7 +46,7 @@ export const missingAmong = (needed: readonly string[], printed: string): string
   return needed.filter((name) => !installed.has(name));
 };
 
-export const missingPackages = async (needed: readonly string[]): Promise<string[]> => {
+const missingPackages = async (needed: readonly string[]): Promise<string[]> => {
   // Exit code 1 says that dpkg does not know one of the names; that one is then missing from the output.
   const { stdout } = await run(
     'dpkg-query',

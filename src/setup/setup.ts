@@ -34,6 +34,8 @@ export interface SetupOptions {
 interface Chosen {
   readonly candidate: Candidate;
   readonly version: string;
+  /** Path of the file with its schemas. */
+  readonly descriptors: string;
 }
 
 /** The recorded engine, if everything it names is still there. */
@@ -68,7 +70,19 @@ const candidates = async function* (directory: string, report: Report): AsyncGen
   }
 };
 
-/** The first candidate that passes the trial. Throws an Error with each one's reason when none does. */
+const makeSchemas = async (directory: string, candidate: Candidate, version: string): Promise<string> => {
+  const path = join(directory, `descriptors-${version}.binpb`);
+  if (existsSync(path)) return path;
+  await writeAtomically(path, await readSchemas(await candidate.schemas()), 0o644);
+  return path;
+};
+
+const tryCandidate = async (directory: string, candidate: Candidate): Promise<Chosen> => {
+  const version = await trial(candidate.command, directory);
+  return { candidate, version, descriptors: await makeSchemas(directory, candidate, version) };
+};
+
+/** The first candidate that passes the trial and whose schemas are to be had. Throws an Error with each one's reason when none does. */
 const chooseCriu = async (directory: string, report: Report): Promise<Chosen> => {
   const tried = new Map<string, string>();
   for await (const candidate of candidates(directory, report)) {
@@ -76,37 +90,35 @@ const chooseCriu = async (directory: string, report: Report): Promise<Chosen> =>
     if (tried.has(place)) continue;
     try {
       report({ name: 'criu', state: 'begun', detail: `trying ${candidate.label}` });
-      return { candidate, version: await trial(candidate.command, directory) };
+      return await tryCandidate(directory, candidate);
     } catch (error) {
-      tried.set(place, `${candidate.label}: ${error instanceof Error ? error.message : String(error)}`);
+      const reason = `${candidate.label}: ${error instanceof Error ? error.message : String(error)}`;
+      report({ name: 'criu', state: 'failed', detail: reason });
+      tried.set(place, reason);
     }
   }
   throw new Error(`no CRIU works on kernel ${release()}: ${[...tried.values()].join('; ')}`);
 };
 
-const makeSchemas = async (directory: string, { candidate, version }: Chosen): Promise<string> => {
-  const path = join(directory, `descriptors-${version}.binpb`);
-  if (existsSync(path)) return path;
-  await writeAtomically(path, await readSchemas(await candidate.schemas()), 0o644);
-  return path;
-};
+/** Whether the engine on record may be kept without a trial. The distribution's may have been upgraded by itself. */
+const stillGood = ({ source, testedOn }: Engine): boolean =>
+  source === 'private' && testedOn.kernel === release() && testedOn.machine === machine();
 
-/** CRIU and its schemas: those on record while the kernel is the one they were tried on, else a new choice. */
+/** CRIU and its schemas: those on record, or a new choice. */
 const makeCriu = async (directory: string, report: Report): Promise<Omit<Engine, 'init'>> => {
   const before = recorded(directory);
-  if (before?.testedOn.kernel === release() && before.testedOn.machine === machine()) {
+  if (before !== undefined && stillGood(before)) {
     report({ name: 'criu', state: 'unchanged', detail: before.version });
     return before;
   }
   const chosen = await chooseCriu(directory, report);
-  const descriptors = await makeSchemas(directory, chosen);
   report({ name: 'criu', state: 'done', detail: `${chosen.version}, ${chosen.candidate.label}` });
   return {
     format: 1,
     version: chosen.version,
     source: chosen.candidate.source,
     command: [...chosen.candidate.command],
-    descriptors,
+    descriptors: chosen.descriptors,
     testedOn: { kernel: release(), machine: machine() },
   };
 };

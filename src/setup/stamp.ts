@@ -27,9 +27,11 @@ const DPKG_DATABASE = '/var/lib/dpkg/status';
 
 const stampFile = (directory: string): string => join(directory, 'stamp.json');
 
-/** The state of this machine, with these packages needed. */
+/** The state of this machine, with these packages needed. Throws an Error where there is no dpkg. */
 export const currentStamp = async (packages: readonly string[]): Promise<Stamp> => {
-  const dpkg = await stat(DPKG_DATABASE);
+  const dpkg = await stat(DPKG_DATABASE).catch((cause: unknown) => {
+    throw new Error(`set-up works on Debian and its kin: there is no ${DPKG_DATABASE} here`, { cause });
+  });
   return {
     format: 1,
     kernel: release(),

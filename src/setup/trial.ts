@@ -2,9 +2,13 @@
  * Proves that a CRIU works on the running kernel: it checks the kernel, then a process of ours is really saved and really
  * comes back. `criu check` alone is not enough: it passes where a restore then fails.
  */
+import { once } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { run, start } from '../exec/index.ts';
+import type { Started } from '../exec/index.ts';
+import { socketFd } from '../kernel/index.ts';
 import { withTemporaryDirectory } from './files.ts';
 
 /** The oldest CRIU whose restore can be confined to a user namespace in the way that environments need. */
@@ -65,13 +69,26 @@ const endRestored = (pid: number): void => {
   }
 };
 
+/** A program that holds a listening socket: on newer kernels an older CRIU fails with those alone. */
+const startListener = async (): Promise<Started> => {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    return await start('sleep', ['120'], {
+      stdio: [socketFd(server), 'ignore', 'ignore'],
+      cwd: '/',
+      env: {},
+      detached: true,
+    });
+  } finally {
+    server.close();
+    await once(server, 'close');
+  }
+};
+
 const saveAndBringBack = async (command: Command, images: string): Promise<void> => {
-  const program = await start('sleep', ['120'], {
-    stdio: ['ignore', 'ignore', 'ignore'],
-    cwd: '/',
-    env: {},
-    detached: true,
-  });
+  const program = await startListener();
   try {
     await step(command, 'dump', images, ['--tree', String(program.pid)]);
     await program.exited;
@@ -89,11 +106,6 @@ const saveAndBringBack = async (command: Command, images: string): Promise<void>
   }
 };
 
-/** Asks CRIU whether the kernel has what it needs. Throws with its complaint. */
-export const checkKernel = async (command: Command): Promise<void> => {
-  await criu(command, ['check']);
-};
-
 /**
  * Runs the whole trial; its files live below `directory` meanwhile. Returns CRIU's version, throws with the reason when
  * this CRIU is not to be used on this kernel.
@@ -101,7 +113,7 @@ export const checkKernel = async (command: Command): Promise<void> => {
 export const trial = async (command: Command, directory: string): Promise<string> => {
   const version = parseVersion((await criu(command, ['--version'])).stdout);
   if (compareVersions(version, OLDEST) < 0) throw new Error(`version ${version} is older than ${OLDEST}`);
-  await checkKernel(command);
+  await criu(command, ['check']);
   await withTemporaryDirectory(directory, async (work) => {
     const images = join(work, 'images');
     await mkdir(images);

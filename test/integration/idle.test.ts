@@ -34,7 +34,8 @@ afterAll(async () => {
 const asleep = (app: Application): Promise<void> =>
   eventually(async () => expect(await app.state()).toBe('asleep'), 15_000, 100);
 
-const clock = (app: Application): Promise<Clock> => getJson({ lab, address: app.address }, node.port, '/clock');
+const clock = (app: Application): Promise<Clock> =>
+  getJson({ lab, address: app.address }, node.port, '/clock');
 
 test('sleeps when idle, wakes on a request, and its timers and monotonic clock do not see the time between', async () => {
   const app = await launch(lab, 'idle', node.launch, ['--idle', `${IDLE_MS / 1000}s`]);
@@ -67,7 +68,10 @@ test('sleeps when idle, wakes on a request, and its timers and monotonic clock d
 
 test('does not sleep while it is asked or while it computes', async () => {
   const asked = await launch(lab, 'asked', node.launch, ['--idle', '1s']);
-  const computing = await launch(lab, 'computing', { command: [PYTHON, '-c', 'while True: pass'] }, ['--idle', '1s']);
+  const computing = await launch(lab, 'computing', { command: [PYTHON, '-c', 'while True: pass'] }, [
+    '--idle',
+    '1s',
+  ]);
   await node.ready({ lab, address: asked.address });
   const first = (await asked.inspect()).since;
   for (const until = performance.now() + 3 * IDLE_MS; performance.now() < until; await pause(IDLE_MS / 4)) {

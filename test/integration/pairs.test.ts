@@ -57,7 +57,9 @@ describe.each([node, systemV, kitchen])('two of $name', (program) => {
 test('two applications have the same PIDs inside, and other ones outside', async () => {
   const apps = await pair(kitchen);
   const inside = await Promise.all(
-    apps.map(({ address }) => askJson<{ pid: number; child: number }>({ lab, address }, kitchen.port, 'state')),
+    apps.map(({ address }) =>
+      askJson<{ pid: number; child: number }>({ lab, address }, kitchen.port, 'state'),
+    ),
   );
   expect(inside[0]?.pid).toBe(inside[1]?.pid);
   const details = await Promise.all(apps.map((app) => app.inspect()));

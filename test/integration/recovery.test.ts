@@ -114,6 +114,7 @@ test('killed again and again', async () => {
     await daemon.kill();
     daemon = await lab.daemon();
     await work.goOn();
+    expect(await app.state()).toBe('running');
   }
   await expectWhole();
 });

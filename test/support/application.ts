@@ -6,17 +6,15 @@ import type { Lab } from './lab.ts';
 
 /** A process as `appshot.yaml` describes it. */
 export interface LaunchProcess {
-  readonly name: string;
   readonly command: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly user?: string;
-  readonly workingDirectory?: string;
 }
 
 /** What to run: one command of root's, or a chain. */
 export type Launch =
   | { readonly command: readonly string[]; readonly environment?: Readonly<Record<string, string>> }
-  | { readonly processes: readonly LaunchProcess[] };
+  | { readonly processes: Readonly<Record<string, LaunchProcess>> };
 
 /** An application of a lab, driven through the command line alone. */
 export interface Application {

@@ -3,8 +3,9 @@
  * and what is ended when the lab is disposed of.
  *
  * A process belongs when it carries the lab's mark in its environment, lives in the lab's network namespace, has its root
- * in the lab's directory, or shares a PID namespace with, or descends from, one that does. Mentions in other mounts do
- * not count: a mount of the lab may be seen from anywhere on the machine.
+ * in the lab's directory, names that directory in its command line inside a PID namespace of its own, or shares a PID
+ * namespace with, or descends from, one that does. Mentions in other mounts do not count: a mount of the lab may be seen
+ * from anywhere on the machine.
  */
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,7 +44,7 @@ const readOr = (read: () => string): string => {
   }
 };
 
-const factsOf = (pid: string, lab: LabMarks): Facts => {
+const factsOf = (pid: string, lab: LabMarks, ours: string): Facts => {
   const file = (name: string): string => readOr(() => readFileSync(`/proc/${pid}/${name}`, 'latin1'));
   const link = (name: string): string => readOr(() => readlinkSync(`/proc/${pid}/${name}`));
   const environment = file('environ').split('\0');
@@ -51,28 +52,30 @@ const factsOf = (pid: string, lab: LabMarks): Facts => {
     .split('\n')
     .filter((line) => line.split(' ')[4] === '/');
   const stat = file('stat');
+  const pidNamespace = link('ns/pid');
   return {
     pid: Number(pid),
     parent: Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0]),
     command: file('comm').trim(),
     client: environment.includes(`${CLIENT_VARIABLE}=${lab.name}`),
     cgroups: file('cgroup'),
-    pidNamespace: link('ns/pid'),
+    pidNamespace,
     marked:
       environment.includes(`${LAB_VARIABLE}=${lab.name}`) ||
       link('ns/net') === `net:[${lab.namespace.inode}]` ||
-      root.some((line) => line.includes(`${lab.directory}/`)),
+      root.some((line) => line.includes(`${lab.directory}/`)) ||
+      (pidNamespace !== ours && file('cmdline').includes(`${lab.directory}/`)),
   };
 };
 
 /** All processes of the lab now, its clients too. */
 export const processesOf = (lab: LabMarks): LabProcess[] => {
+  const ours = readlinkSync('/proc/self/ns/pid');
   const all = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .map((pid) => factsOf(pid, lab));
-  const ours = readlinkSync('/proc/self/ns/pid');
+    .map((pid) => factsOf(pid, lab, ours));
   const found = new Set(all.filter((one) => one.marked));
-  for (let before = -1; before !== found.size; ) {
+  for (let before = -1; before !== found.size;) {
     before = found.size;
     const pids = new Set([...found].map((one) => one.pid));
     const namespaces = new Set([...found].map((one) => one.pidNamespace));

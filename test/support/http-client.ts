@@ -46,7 +46,8 @@ export const httpConnection = (to: Inside): HttpConnection => {
     get: async (path) => {
       const answer = await get(to, path, agent);
       port ??= answer.localPort;
-      if (answer.localPort !== port) throw new Error('the open connection was lost and replaced by a new one');
+      if (answer.localPort !== port)
+        throw new Error('the open connection was lost and replaced by a new one');
       return answer;
     },
     close: () => agent.destroy(),

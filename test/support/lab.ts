@@ -39,7 +39,10 @@ export interface Lab extends AsyncDisposable {
   readonly log: string;
   readonly namespace: NetworkNamespace;
   /** Starts the daemon and waits until it is ready; also again, after `stop` or `kill` of the one before. */
-  daemon(options?: { args?: readonly string[]; environment?: Record<string, string> }): Promise<DaemonProcess>;
+  daemon(options?: {
+    args?: readonly string[];
+    environment?: Record<string, string>;
+  }): Promise<DaemonProcess>;
   daemonPid(): number;
   /** Runs a command of AppShot against this lab's daemon, whatever its exit code. */
   appshot(...args: string[]): Promise<CommandResult>;
@@ -47,6 +50,8 @@ export interface Lab extends AsyncDisposable {
   succeed(...args: string[]): Promise<CommandResult>;
   /** Runs a real client inside the network namespace. Throws `TOOL_FAILED` as `run` does. */
   exec(tool: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
+  /** Runs a command of AppShot inside, by itself or through another tool, whatever its exit code. */
+  foreground(tool: string, args: readonly string[]): Promise<CommandResult>;
   /** Starts a real client inside and leaves it running. */
   talk(tool: string, args: readonly string[]): Promise<Dialogue>;
   /** Opens a connection inside, from this very process. */
@@ -65,11 +70,14 @@ const environmentOf = (name: string, more: Record<string, string>): Record<strin
   ...more,
 });
 
-const command = (args: readonly string[], env: Record<string, string | undefined>): Promise<CommandResult> =>
-  run(APPSHOT, args, { env, acceptExit: ANY_EXIT, timeoutMs: 120_000 }).then((result) => ({
-    ...result,
-    json: <T>() => JSON.parse(result.stdout) as T,
-  }));
+const command = async (
+  tool: string,
+  args: readonly string[],
+  env: Record<string, string | undefined>,
+): Promise<CommandResult> => {
+  const result = await run(tool, args, { env, acceptExit: ANY_EXIT, timeoutMs: 120_000 });
+  return { ...result, json: <T>() => JSON.parse(result.stdout) as T };
+};
 
 const succeeded = (args: readonly string[], result: CommandResult): CommandResult => {
   if (result.code === 0) return result;
@@ -92,7 +100,7 @@ export const createLab = async (): Promise<Lab> => {
   ];
   const log = join(directory, 'daemon.log');
   let current: DaemonProcess | undefined;
-  const appshot = (...args: string[]): Promise<CommandResult> => command(args, environment);
+  const appshot = (...args: string[]): Promise<CommandResult> => command(APPSHOT, args, environment);
   return {
     name,
     directory,
@@ -114,6 +122,7 @@ export const createLab = async (): Promise<Lab> => {
     succeed: async (...args) => succeeded(args, await appshot(...args)),
     exec: (tool, args, options = {}) =>
       run(...inside(tool, args), { timeoutMs: 60_000, env: environment, ...options }),
+    foreground: (tool, args) => command(...inside(tool, args), environment),
     talk: async (tool, args) => {
       const client: Started = await start(...inside(tool, args), {
         stdio: ['pipe', 'pipe', 'pipe'],

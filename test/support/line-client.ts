@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 
 /** A connection to a fixture that answers each line with a line. */
@@ -31,14 +30,10 @@ export const lineClient = (socket: Socket): LineClient => {
     ask,
     askJson: async <T>(line: string): Promise<T> => {
       const answer = JSON.parse(await ask(line)) as T & { error?: string };
-      if (answer.error !== undefined) throw new Error(`the application answered ${line} with ${answer.error}`);
+      if (answer.error !== undefined)
+        throw new Error(`the application answered ${line} with ${answer.error}`);
       return answer;
     },
     close: () => socket.destroy(),
   };
-};
-
-/** Settles when the socket has been closed by its other end. */
-export const closed = async (socket: Socket): Promise<void> => {
-  if (!socket.closed) await once(socket, 'close');
 };

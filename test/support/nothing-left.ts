@@ -1,6 +1,14 @@
 import { readdirSync } from 'node:fs';
 import { expect } from 'vitest';
-import { cgroupRootsOf, cgroupsOf, descriptorsOf, linksOf, mountsOf, processesOf, systemVObjects } from './belongings.ts';
+import {
+  cgroupRootsOf,
+  cgroupsOf,
+  descriptorsOf,
+  linksOf,
+  mountsOf,
+  processesOf,
+  systemVObjects,
+} from './belongings.ts';
 import { eventually } from './eventually.ts';
 import type { Lab } from './lab.ts';
 
@@ -23,11 +31,14 @@ const sorted = (lab: Lab, texts: readonly string[]): string[] =>
   texts.map((text) => anonymous(text.replaceAll(lab.directory, 'LAB'))).toSorted();
 
 /** The lab's inventory now. */
-export const inventory = async (lab: Lab): Promise<Inventory> => {
+const inventory = async (lab: Lab): Promise<Inventory> => {
   const daemon = lab.daemonPid();
   const processes = processesOf(lab).filter((one) => !one.client);
   return {
-    processes: sorted(lab, processes.map((one) => one.command)),
+    processes: sorted(
+      lab,
+      processes.map((one) => one.command),
+    ),
     mounts: sorted(lab, mountsOf(lab, daemon)),
     links: sorted(lab, await linksOf(lab, 'veth')),
     cgroups: sorted(lab, cgroupsOf(cgroupRootsOf(processes))),

@@ -35,7 +35,7 @@ const distance = (a: string, b: string): number => {
 export const explainUnknownKey = (key: string, known: readonly string[]): string => {
   const [nearest] = known
     .map((name) => ({ name, far: distance(key.slice(0, 64).toLowerCase(), name.toLowerCase()) }))
-    .filter(({ name, far }) => far <= Math.max(1, Math.floor(name.length / 3)))
+    .filter(({ name, far }) => far <= Math.max(1, Math.floor(name.length * 0.4)))
     .toSorted((a, b) => a.far - b.far);
   if (nearest !== undefined) return `unknown key; did you mean ${nearest.name}?`;
   if (Object.hasOwn(COMPOSE, key)) return `unknown key; ${COMPOSE[key]}`;

@@ -8,9 +8,13 @@ const tellSnapshot = ({ snapshot }: AppDetail): string | undefined =>
     : `${snapshot.id}, taken ${snapshot.takenAt}, ${formatSize(snapshot.bytes)} in ${snapshot.files} files`;
 
 const tellFailure = ({ failure }: AppDetail): string | undefined =>
-  failure === null ? undefined : `${failure.message} [${failure.code}] at step ${failure.step}, ${failure.at}`;
+  failure === null
+    ? undefined
+    : `${failure.message} [${failure.code}] at step ${failure.step}, ${failure.at}`;
 
-const tellTime = (result: { ms: number; timings: readonly { step: string; ms: number }[] } | null): string | undefined => {
+const tellTime = (
+  result: { ms: number; timings: readonly { step: string; ms: number }[] } | null,
+): string | undefined => {
   if (result === null) return undefined;
   const steps = result.timings.map(({ step, ms }) => `${step} ${formatDuration(ms / 1000)}`);
   return `${formatDuration(result.ms / 1000)} (${steps.join(', ')})`;
@@ -25,7 +29,8 @@ const tellLimits = ({ spec: { limits } }: AppDetail): string | undefined => {
   return parts.length === 0 ? undefined : parts.join(', ');
 };
 
-const listOf = (items: readonly string[]): string | undefined => (items.length === 0 ? undefined : items.join(', '));
+const listOf = (items: readonly string[]): string | undefined =>
+  items.length === 0 ? undefined : items.join(', ');
 
 const formatSummary = (detail: AppDetail): string =>
   formatFields({
@@ -37,13 +42,19 @@ const formatSummary = (detail: AppDetail): string =>
     created: detail.createdAt,
     idle: detail.spec.idle === undefined ? undefined : `sleeps after ${formatDuration(detail.spec.idle)}`,
     limits: tellLimits(detail),
-    volumes: listOf(detail.spec.volumes.map(({ source, target, readOnly }) => `${source}:${target}${readOnly ? ':ro' : ''}`)),
+    volumes: listOf(
+      detail.spec.volumes.map(
+        ({ source, target, readOnly }) => `${source}:${target}${readOnly ? ':ro' : ''}`,
+      ),
+    ),
     environment: detail.environment ?? undefined,
     snapshot: tellSnapshot(detail),
     'last sleep': tellTime(detail.lastSleep),
     'last wake': tellTime(detail.lastWake),
     failure: tellFailure(detail),
-    listening: listOf(detail.listening.map(({ protocol, address, port }) => `${protocol} ${address}:${port}`)),
+    listening: listOf(
+      detail.listening.map(({ protocol, address, port }) => `${protocol} ${address}:${port}`),
+    ),
     connections: String(detail.connections),
     files: detail.files,
     logs: listOf(detail.logs),

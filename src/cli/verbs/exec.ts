@@ -37,7 +37,8 @@ const readInput = async (limit: number): Promise<string> => {
   let size = 0;
   for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > limit) throw new AppShotError('USAGE', { reason: `standard input is longer than ${limit} bytes` });
+    if (size > limit)
+      throw new AppShotError('USAGE', { reason: `standard input is longer than ${limit} bytes` });
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('base64');

@@ -7,7 +7,8 @@ import { print, printJson } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { addVerb, connect, globalsOf } from '../verb.ts';
 
-export const formatStarted = ({ name, state, address }: AppView): string => sanitiseLine(`${name} ${state} ${address}`);
+const formatStarted = ({ name, state, address }: AppView): string =>
+  sanitiseLine(`${name} ${state} ${address}`);
 
 const addOptions = (command: Command): Command =>
   command
@@ -21,7 +22,11 @@ const addOptions = (command: Command): Command =>
     .option('-u, --user <user>', 'name, name:group, uid or uid:gid (default: root)')
     .option('-w, --workdir <dir>', 'working directory (default: the current one)')
     .option('-v, --volume <source:target[:ro]>', 'a directory of the host (repeatable)', collect)
-    .option('--idle <duration>', 'sleep by itself after so long without packets and CPU', parseWith(parseDuration))
+    .option(
+      '--idle <duration>',
+      'sleep by itself after so long without packets and CPU',
+      parseWith(parseDuration),
+    )
     .option('--memory-limit <size>', 'most memory', parseWith(parseSize))
     .option('--pids-limit <n>', 'most tasks', parseNumber({ min: 1, max: 4194304, whole: true }))
     .option('--cpus <n>', 'most CPU time, in cores', parseNumber({ min: 0.01, max: 1024 }))

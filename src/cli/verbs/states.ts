@@ -32,7 +32,8 @@ const ms = (value: number): string => formatDuration(value / 1000);
 
 const tellSleep = ({ name, bytes, frozenMs, ms: total }: SleepResult): string =>
   `${name} asleep, ${formatSize(bytes)} saved in ${ms(total)} (frozen for ${ms(frozenMs)})`;
-const tellWake = ({ name, address, ms: total }: WakeResult): string => `${name} running ${address}, woken in ${ms(total)}`;
+const tellWake = ({ name, address, ms: total }: WakeResult): string =>
+  `${name} running ${address}, woken in ${ms(total)}`;
 const tellState = ({ name, state }: AppView): string => `${name} ${state}`;
 
 const addSleep = (program: Command): void => {

@@ -39,7 +39,10 @@ export const addLogsVerb = (program: Command): void => {
 
 export const formatEvent = ({ id, at, type, name, aid, reason }: AppEvent): string => {
   const parts = [at, `#${id}`, type, name ?? aid, reason];
-  return parts.filter((part) => part !== undefined).map(sanitiseLine).join('  ');
+  return parts
+    .filter((part) => part !== undefined)
+    .map(sanitiseLine)
+    .join('  ');
 };
 
 interface EventsOptions {

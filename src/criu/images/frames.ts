@@ -28,10 +28,11 @@ const readMagics = (bytes: Buffer): number[] => {
 export const readImage = (bytes: Buffer): ImageFile => {
   const magics = readMagics(bytes);
   const messages: Uint8Array[] = [];
-  for (let at = magics.length * 4; at < bytes.length; ) {
+  for (let at = magics.length * 4; at < bytes.length;) {
     if (at + 4 > bytes.length) throw new ImageError(`it ends within a length, at byte ${at}`);
     const length = bytes.readUInt32LE(at);
-    if (length > LARGEST_MESSAGE) throw new ImageError(`a message of ${length} bytes at byte ${at} is too large`);
+    if (length > LARGEST_MESSAGE)
+      throw new ImageError(`a message of ${length} bytes at byte ${at} is too large`);
     if (at + 4 + length > bytes.length) throw new ImageError(`it ends within a message, at byte ${at}`);
     messages.push(bytes.subarray(at + 4, at + 4 + length));
     at += 4 + length;

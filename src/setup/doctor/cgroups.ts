@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { check, degraded, missing, ok } from './finding.ts';
 import type { Check, Verdict } from './finding.ts';
 
-export const CONTROLLERS = ['freezer', 'memory', 'pids', 'cpu'] as const;
-export type Controller = (typeof CONTROLLERS)[number];
+const CONTROLLERS = ['freezer', 'memory', 'pids', 'cpu'] as const;
+type Controller = (typeof CONTROLLERS)[number];
 
 export interface Cgroups {
   readonly layout: 'v1' | 'v2' | 'hybrid' | 'none';

@@ -116,7 +116,19 @@ const readNeighbourSettings = async (): Promise<NeighbourSettings> => {
 const modulesAdvice = (module: string): string =>
   `load it with \`modprobe ${module}\`, or use a kernel that has it`;
 
+const loopbackIsUp = (): boolean => {
+  using nl = NetlinkSocket.open(NETLINK_ROUTE);
+  return linkByName(nl, 'lo')?.up === true;
+};
+
 export const networkChecks: readonly Check[] = [
+  check({
+    name: 'loopback',
+    meaning: 'CRIU learns through it what the kernel can do for TCP, and does not start without it',
+    advice: 'run `ip link set lo up` in this network namespace',
+    gather: loopbackIsUp,
+    judge: (up) => (up ? ok('lo is up') : missing('lo is down')),
+  }),
   check({
     name: 'veth',
     meaning: 'connects each application to the virtual network',

@@ -18,13 +18,12 @@ export const chain: Program = {
   name: 'chain',
   port: PORT,
   launch: {
-    processes: [
-      { name: 'store', command: redisCommand(REDIS_PORT) },
-      {
-        name: 'web',
+    processes: {
+      store: { command: redisCommand(REDIS_PORT) },
+      web: {
         command: [process.execPath, fixture('chain.js'), String(PORT), '127.0.0.1', String(REDIS_PORT)],
       },
-    ],
+    },
   },
   ready: async (at) => {
     await eventually(() => curlJson(at, PORT, '/'));

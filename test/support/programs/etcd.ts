@@ -21,7 +21,12 @@ export const etcd: Program = {
     command: [
       'etcd',
       ...['--data-dir', '/var/lib/appshot-etcd', '--logger', 'zap', '--log-level', 'warn'],
-      ...['--listen-client-urls', `http://0.0.0.0:${PORT}`, '--advertise-client-urls', `http://127.0.0.1:${PORT}`],
+      ...[
+        '--listen-client-urls',
+        `http://0.0.0.0:${PORT}`,
+        '--advertise-client-urls',
+        `http://127.0.0.1:${PORT}`,
+      ],
     ],
   },
   ready: async (at) => {

@@ -23,7 +23,12 @@ export const jvm: Program = {
   launch: {
     command: [
       'java',
-      ...['-Xmx64m', `-Dsun.net.httpserver.idleInterval=${IDLE_INTERVAL}`, fixture('Counter.java'), String(PORT)],
+      ...[
+        '-Xmx64m',
+        `-Dsun.net.httpserver.idleInterval=${IDLE_INTERVAL}`,
+        fixture('Counter.java'),
+        String(PORT),
+      ],
     ],
   },
   ready: async (at) => {
@@ -49,7 +54,8 @@ export const jvm: Program = {
     const connection = openHttp(at, PORT);
     const { identity } = JSON.parse((await connection.get('/count')).body) as Count;
     return {
-      check: async () => expect(JSON.parse((await connection.get('/count')).body)).toMatchObject({ identity }),
+      check: async () =>
+        expect(JSON.parse((await connection.get('/count')).body)).toMatchObject({ identity }),
       close: connection.close,
     };
   },

@@ -7,7 +7,19 @@ const PORT = 5432;
 
 const psqlArguments = (at: Place): string[] => [
   '--no-psqlrc',
-  ...['-qAt', '-h', at.address, '-p', String(PORT), '-U', 'postgres', '-d', 'postgres', '-v', 'ON_ERROR_STOP=1'],
+  ...[
+    '-qAt',
+    '-h',
+    at.address,
+    '-p',
+    String(PORT),
+    '-U',
+    'postgres',
+    '-d',
+    'postgres',
+    '-v',
+    'ON_ERROR_STOP=1',
+  ],
 ];
 
 const query = async (at: Place, sql: string): Promise<string> => {
@@ -20,7 +32,7 @@ export const postgres: Program = {
   name: 'postgres',
   port: PORT,
   launch: {
-    processes: [{ name: 'postgres', user: 'postgres', command: [fixture('postgres.sh'), String(PORT)] }],
+    processes: { postgres: { user: 'postgres', command: [fixture('postgres.sh'), String(PORT)] } },
   },
   ready: async (at) => {
     await eventually(async () => expect(await query(at, 'SELECT 1')).toBe('1'), 30_000, 100);

@@ -51,7 +51,14 @@ export const PYTHON = '/usr/bin/python3';
 /** The body of one GET by curl, over a connection of its own. */
 export const curl = async (at: Place, port: number, path: string): Promise<string> => {
   const url = `http://${at.address}:${port}${path}`;
-  const { stdout } = await at.lab.exec('curl', ['--silent', '--show-error', '--fail', '--max-time', '20', url]);
+  const { stdout } = await at.lab.exec('curl', [
+    '--silent',
+    '--show-error',
+    '--fail',
+    '--max-time',
+    '20',
+    url,
+  ]);
   return stdout;
 };
 

@@ -7,7 +7,18 @@ const PORT = 6379;
 /** A Redis that saves nothing to disk: what it holds is in memory alone. */
 export const redisCommand = (port: number): string[] => [
   'redis-server',
-  ...['--port', String(port), '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', '', '--appendonly', 'no'],
+  ...[
+    '--port',
+    String(port),
+    '--bind',
+    '0.0.0.0',
+    '--protected-mode',
+    'no',
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+  ],
 ];
 
 export const redisCli = async (at: Place, port: number, ...words: string[]): Promise<string> => {
@@ -18,8 +29,15 @@ export const redisCli = async (at: Place, port: number, ...words: string[]): Pro
 const KEYS = 1000;
 
 /** A subscription over a redis-cli that is left running. */
-export const subscribe = async (at: Place, port: number): Promise<Idle> => {
-  const subscriber = await at.lab.talk('redis-cli', ['-h', at.address, '-p', String(port), 'SUBSCRIBE', 'news']);
+const subscribe = async (at: Place, port: number): Promise<Idle> => {
+  const subscriber = await at.lab.talk('redis-cli', [
+    '-h',
+    at.address,
+    '-p',
+    String(port),
+    'SUBSCRIBE',
+    'news',
+  ]);
   await subscriber.hear(/^1$/);
   let sent = 0;
   return {

@@ -21,7 +21,7 @@ const ask = async (at: Place, line: string): Promise<State> => {
 };
 
 /** The IDs that the fixture gives its objects, and the semaphore's first value. */
-export const SYSTEM_V = { semaphore: '5193', value: '7', memory: '19', queue: '51' } as const;
+const SYSTEM_V = { semaphore: '5193', value: '7', memory: '19', queue: '51' } as const;
 
 /** A Perl program with a System V semaphore, shared memory and a message queue. */
 export const systemV: Program = {

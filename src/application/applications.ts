@@ -1,0 +1,223 @@
+/**
+ * All applications of a daemon, and the only way to change one.
+ *
+ * Every operation holds the lock of its application from before the first registry row until after the last, so that there is one
+ * change at a time and no state in between is ever seen by another. Two exceptions look past the lock, and only set a flag:
+ * a wake that finds a sleep under way makes it turn back, and wakes that meet become one.
+ */
+import type { AppView, ChainSpec, SleepResult, WakeResult } from '../api/index.ts';
+import { AppShotError, KeyedLock, toAppShotError } from '../common/index.ts';
+import type { Environment } from '../environments/index.ts';
+import { checkSpecification } from '../harness/index.ts';
+import type { ApplicationRecord } from '../registry/index.ts';
+import type { House, Work } from './context.ts';
+import * as operations from './operations.ts';
+import { Reluctance } from './reluctance.ts';
+import { viewOf } from './views.ts';
+
+export class Applications {
+  readonly #house: House;
+  readonly #lock = new KeyedLock();
+  /** The environments of running applications. */
+  readonly #environments = new Map<string, Environment>();
+  readonly #sleeps = new Map<string, Work>();
+  readonly #wakes = new Map<string, Promise<WakeResult>>();
+  readonly #byAddress = new Map<string, string>();
+  readonly #reluctance = new Reluctance();
+
+  constructor(house: House) {
+    this.#house = house;
+  }
+
+  /** Fails with `APP_NOT_FOUND`. */
+  async find(nameOrAid: string): Promise<ApplicationRecord> {
+    const record = await this.#house.registry.find(nameOrAid);
+    if (record) return record;
+    throw new AppShotError('APP_NOT_FOUND', { name: nameOrAid });
+  }
+
+  list(): Promise<ApplicationRecord[]> {
+    return this.#house.registry.list();
+  }
+
+  environment(aid: string): Environment | undefined {
+    return this.#environments.get(aid);
+  }
+
+  /** Takes an application that runs (found after a restart, or just started) under observation. */
+  watch(record: ApplicationRecord, environment: Environment): void {
+    const { aid } = record;
+    this.#environments.set(aid, environment);
+    this.#byAddress.set(record.address, aid);
+    environment.on({
+      chainEnded: (status) => this.#ended(aid, environment, status),
+      closed: () => this.#ended(aid, environment, undefined),
+    });
+  }
+
+  /** Makes a sleeper known to the network, so that it wakes when it is asked for. */
+  expect(record: ApplicationRecord): void {
+    this.#byAddress.set(record.address, record.aid);
+    const reachable = record.data['reachable'] as Parameters<House['network']['close']>[1] | undefined;
+    if (reachable) this.#house.network.close(record.address, reachable);
+  }
+
+  /** Registers and starts a chain; nothing is left of it when that fails. */
+  async run(spec: ChainSpec): Promise<AppView> {
+    const identity = { aid: '', name: spec.name, hostname: spec.hostname ?? spec.name, address: '' };
+    checkSpecification(spec, identity);
+    const { registry, cidr } = this.#house;
+    const record = await registry.registerApplication({
+      aid: spec.aid,
+      name: spec.name,
+      hostname: identity.hostname,
+      spec,
+      network: cidr,
+      requested: spec.address,
+    });
+    return this.#lock.run(record.aid, 'run', async () => {
+      const started = await operations.run(await operations.begin(this.#house, record, 'running'));
+      this.watch(started.record, started.environment);
+      return viewOf(started.record);
+    });
+  }
+
+  /** Fails with `WRONG_STATE`, `BLOCKED`, `TURNED_BACK`, `SLEEP_FAILED`, `NO_SPACE`; then the application runs on. */
+  async sleep(nameOrAid: string): Promise<SleepResult> {
+    const { aid } = await this.find(nameOrAid);
+    return this.#lock.run(aid, 'sleep', async () => {
+      const begun = await operations.begin(
+        this.#house,
+        await this.find(aid),
+        'asleep',
+        this.#environments.get(aid),
+      );
+      this.#sleeps.set(aid, begun.work);
+      try {
+        const result = await operations.sleep(begun);
+        this.#environments.delete(aid);
+        return result;
+      } finally {
+        this.#sleeps.delete(aid);
+      }
+    });
+  }
+
+  /** Fails with `WRONG_STATE`, `WAKE_FAILED`, `SNAPSHOT_CORRUPT`; then the application sleeps on. */
+  async wake(nameOrAid: string): Promise<WakeResult> {
+    const { aid } = await this.find(nameOrAid);
+    return this.#wakeOnce(aid);
+  }
+
+  #wakeOnce(aid: string): Promise<WakeResult> {
+    const falling = this.#sleeps.get(aid);
+    if (falling) falling.wanted = true;
+    const under = this.#wakes.get(aid);
+    if (under) return under;
+    const waking = this.#lock.run(aid, 'wake', () => this.#wake(aid)).finally(() => this.#wakes.delete(aid));
+    this.#wakes.set(aid, waking);
+    return waking;
+  }
+
+  async #wake(aid: string): Promise<WakeResult> {
+    const record = await this.find(aid);
+    // A sleep that turned back has left it running: what the caller wants is true.
+    if (record.state === 'running')
+      return { ...viewOf(record), snapshot: record.snapshot, ms: 0, timings: [] };
+    try {
+      const { result, environment } = await operations.wake(
+        await operations.begin(this.#house, record, 'running'),
+      );
+      this.watch(await this.find(aid), environment);
+      this.#reluctance.forget(aid);
+      return result;
+    } catch (error) {
+      this.#reluctance.grow(aid);
+      throw error;
+    } finally {
+      void this.#house.pool.refill();
+    }
+  }
+
+  /** A packet asks for an address. After a failed wake the next ones are ignored for a while, each time longer. */
+  async wanted(address: string): Promise<void> {
+    const aid = this.#byAddress.get(address);
+    if (aid === undefined || this.#reluctance.refuses(aid)) return;
+    if (this.#wakes.has(aid)) return;
+    await this.#wakeOnce(aid).catch((err: unknown) =>
+      this.#house.log.warn({ err, aid }, 'waking by a packet failed'),
+    );
+  }
+
+  /** SIGTERM, and after `graceMs` the end. Fails with `WRONG_STATE`. */
+  async stop(nameOrAid: string, graceMs: number): Promise<AppView> {
+    const { aid } = await this.find(nameOrAid);
+    return this.#lock.run(aid, 'stop', async () => {
+      const begun = await operations.begin(
+        this.#house,
+        await this.find(aid),
+        'stopped',
+        this.#environments.get(aid),
+      );
+      begun.work.graceMs = graceMs;
+      this.#environments.delete(aid);
+      return viewOf(await operations.stop(begun));
+    });
+  }
+
+  /** Removes an application and all that is kept of it. Without `force` only a stopped or failed one. */
+  async remove(nameOrAid: string, force: boolean): Promise<void> {
+    const found = await this.find(nameOrAid);
+    if (force && found.state === 'running') await this.stop(found.aid, 0);
+    await this.#lock.run(found.aid, 'rm', async () => {
+      const record = await this.find(found.aid);
+      const removable = ['stopped', 'failed', ...(force ? ['asleep'] : [])];
+      if (!removable.includes(record.state)) {
+        const advice = 'stop it first, or use `appshot rm --force`, which loses what it holds';
+        throw new AppShotError('WRONG_STATE', {
+          name: record.name,
+          state: record.state,
+          verb: 'be removed',
+          advice,
+        });
+      }
+      await this.#forget(record);
+    });
+  }
+
+  async #forget(record: ApplicationRecord): Promise<void> {
+    const { network, registry, store, emit } = this.#house;
+    network.forget(record.address);
+    this.#byAddress.delete(record.address);
+    const snapshots = await registry.listSnapshots(record.aid);
+    await registry.remove(record.aid);
+    for (const { id } of snapshots) await store.remove(id);
+    await operations.removeFiles(this.#house, record);
+    emit('removed', record);
+  }
+
+  /** The chain has ended by itself, or its whole environment has (`status` undefined: killed from outside). */
+  #ended(aid: string, environment: Environment, status: number | undefined): void {
+    this.#lock
+      .run(aid, 'stop', () => this.#putAway(aid, environment, status))
+      .catch((thrown: unknown) => {
+        this.#house.log.error(
+          { err: toAppShotError(thrown), aid },
+          'putting away an ended application failed',
+        );
+      });
+  }
+
+  async #putAway(aid: string, environment: Environment, status: number | undefined): Promise<void> {
+    // A sleep, a wake or a stop that ended it on purpose has come first.
+    if (this.#environments.get(aid) !== environment) return;
+    this.#environments.delete(aid);
+    const record = await this.find(aid);
+    const message = status === undefined ? 'its environment was killed' : `it ended with status ${status}`;
+    const failure =
+      status === 0 ? null : { step: 'running', code: 'ENDED', message, at: new Date().toISOString() };
+    const begun = await operations.begin(this.#house, record, 'stopped', environment);
+    const putAway = { ...begun, plan: operations.PUT_AWAY };
+    await operations.stop(putAway, failure ? 'failed' : 'stopped', failure);
+  }
+}

@@ -1,0 +1,74 @@
+/** What the steps of an operation share. */
+import type { Timing } from '../api/index.ts';
+import type { Logger } from '../common/index.ts';
+import type { Engine, Schema } from '../criu/index.ts';
+import type { Environment, Pool } from '../environments/index.ts';
+import type { Network } from '../network/index.ts';
+import type { ApplicationRecord, Registry } from '../registry/index.ts';
+import type { Layout, Manifest, Reachable, SnapshotStore } from '../snapshots/index.ts';
+import type { Faults } from './faults.ts';
+
+/** What every application of a daemon needs. */
+export interface House {
+  readonly registry: Registry;
+  readonly pool: Pool;
+  readonly network: Network;
+  readonly store: SnapshotStore;
+  readonly layout: Layout;
+  readonly engine: Engine;
+  /** Where `engine` lives. */
+  readonly engineDirectory: string;
+  readonly schema: Schema;
+  /** CIDR of the network. */
+  readonly cidr: string;
+  /** Directories of this machine that no application may see. */
+  readonly hidden: readonly string[];
+  /** System PIDs of the processes in an environment. */
+  readonly processesIn: (environment: string) => number[];
+  readonly limit: (environment: string, limits: ApplicationRecord['spec']['limits']) => void;
+  readonly log: Logger;
+  readonly faults: Faults;
+  readonly emit: (
+    type: string,
+    record: ApplicationRecord,
+    extra?: { reason?: string; data?: Record<string, unknown> },
+  ) => void;
+}
+
+/** A dump that has been taken while the engine still holds the processes frozen. */
+export interface HeldDump {
+  readonly snapshot: string;
+  /** Milliseconds of `performance.now()` at which the processes froze. */
+  readonly frozenAt: number;
+  readonly clocks: Manifest['clocks'];
+  readonly processes: Manifest['processes'];
+}
+
+/** One operation on one application, from its first step to its last. Steps fill in what later ones need. */
+export interface Work {
+  record: ApplicationRecord;
+  readonly house: House;
+  readonly timings: Timing[];
+  /** Set when somebody wants a falling-asleep application awake: it turns back at the next step. */
+  wanted: boolean;
+  environment?: Environment;
+  reachable?: Reachable;
+  /** The snapshot being taken. */
+  snapshot?: string;
+  held?: HeldDump;
+  /** Lets go of the engine that holds frozen processes: they go on. False when it ended without having answered. */
+  release?: () => Promise<boolean>;
+  /** Bytes written for the snapshot. */
+  bytes?: number;
+  manifest?: Manifest;
+  /** Milliseconds for a `stop` to end by itself. */
+  graceMs?: number;
+  /** What must be let go of when the operation is over, however it ends. */
+  readonly closers: (() => void)[];
+}
+
+/** The work's environment; a step that needs one comes after the step that takes one. */
+export const environmentOf = (work: Work): Environment => {
+  if (work.environment) return work.environment;
+  throw new Error(`${work.record.name} has no environment`);
+};

@@ -1,0 +1,33 @@
+/**
+ * Faults on purpose, so that tests can see what happens after them: `APPSHOT_FAULT=OPERATION.STEP.WHEN=ACTION`.
+ *
+ * WHEN is `before`, `after`, or a stage of the engine such as `post-dump`; ACTION is `kill` (the daemon dies as by SIGKILL),
+ * `fail` (the step fails) or `engine` (the engine's processes are killed). Without the variable nothing is ever injected.
+ */
+import type { Environment } from '../environments/index.ts';
+import { childrenOf, isEngine } from './processes.ts';
+
+type Action = 'kill' | 'fail' | 'engine';
+
+export class Faults {
+  readonly #point: string | undefined;
+  readonly #action: Action | undefined;
+
+  constructor(variable: string | undefined) {
+    const [point, action] = variable?.split('=') ?? [];
+    this.#point = point;
+    this.#action = action === 'kill' || action === 'fail' || action === 'engine' ? action : undefined;
+  }
+
+  /** Does what was asked for at this point, if anything was. */
+  at(operation: string, step: string, when: string, environment: Environment | undefined): void {
+    if (!this.#action || this.#point !== `${operation}.${step}.${when}`) return;
+    if (this.#action === 'kill') process.kill(process.pid, 'SIGKILL');
+    if (this.#action === 'fail') throw new Error(`a fault was asked for at ${this.#point}`);
+    if (environment) for (const pid of enginesBeside(environment.pid)) process.kill(pid, 'SIGKILL');
+  }
+}
+
+/** The engine that waits in an environment, and those that this daemon started from outside, two helpers further down. */
+const enginesBeside = (pid: number): number[] =>
+  [...childrenOf(pid), ...childrenOf(process.pid).flatMap(childrenOf).flatMap(childrenOf)].filter(isEngine);

@@ -1,0 +1,10 @@
+/** Applications: their states, the steps between them with their undo, and recovery after a crash. */
+export { Applications } from './applications.ts';
+export { findBlockers } from './check.ts';
+export type { House } from './context.ts';
+export { detailsOf, topRow } from './details.ts';
+export type { Activity } from './details.ts';
+export { execInside } from './exec.ts';
+export { Faults } from './faults.ts';
+export { recover } from './recovery.ts';
+export { viewOf } from './views.ts';

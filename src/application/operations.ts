@@ -1,0 +1,197 @@
+/**
+ * One operation from its first registry row to its last: begin, take the steps, settle in the state that came of it.
+ */
+import { rm } from 'node:fs/promises';
+import type { SleepResult, State, WakeResult } from '../api/index.ts';
+import { AppShotError, toAppShotError } from '../common/index.ts';
+import type { Environment } from '../environments/index.ts';
+import type { ApplicationRecord, Failure } from '../registry/index.ts';
+import type { House, Work } from './context.ts';
+import { StepError, takeSteps } from './runner.ts';
+import { plan } from './states.ts';
+import type { Plan, Target } from './states.ts';
+import { viewOf } from './views.ts';
+
+export { PUT_AWAY } from './states.ts';
+
+/** Errors of users and causes that need no wrapping: they say themselves what and why. */
+const PLAIN = new Set(['NO_SPACE', 'SNAPSHOT_CORRUPT']);
+
+export interface Begun {
+  readonly work: Work;
+  readonly plan: Plan;
+  /** Milliseconds of `performance.now()`. */
+  readonly at: number;
+}
+
+/** Moves the application into the passage to its target. Fails with `WRONG_STATE` or `BUSY`. */
+export const begin = async (
+  house: House,
+  record: ApplicationRecord,
+  target: Target,
+  environment?: Environment,
+): Promise<Begun> => {
+  const at = performance.now();
+  const way = plan(record.name, record.state, target);
+  const moved = await house.registry.transition(
+    record.aid,
+    { states: [record.state], epoch: record.epoch },
+    way.through,
+    { operation: way.operation, step: null },
+  );
+  if (!moved) throw new AppShotError('BUSY', { name: record.name, operation: 'another change' });
+  house.emit(way.through, moved);
+  const work: Work = { house, record: moved, timings: [], wanted: false, closers: [] };
+  return { work: environment ? { ...work, environment } : work, plan: way, at };
+};
+
+/** Leaves the passage. */
+export const settle = async (
+  { house, record }: Work,
+  state: State,
+  failure: Failure | null,
+  data: Record<string, unknown> = {},
+): Promise<ApplicationRecord> => {
+  const settled = await house.registry.transition(record.aid, { states: [record.state] }, state, {
+    operation: null,
+    step: null,
+    failure,
+    data,
+  });
+  if (!settled)
+    throw new AppShotError('INTERNAL', {
+      reason: `${record.name} changed hands while it was ${record.state}`,
+    });
+  return settled;
+};
+
+const failureOf = (step: string, error: AppShotError): Failure => ({
+  step,
+  code: error.code,
+  message: error.message,
+  at: new Date().toISOString(),
+});
+
+const explain = (
+  work: Work,
+  code: 'SLEEP_FAILED' | 'WAKE_FAILED',
+  step: string,
+  error: AppShotError,
+): AppShotError => {
+  if (error.spec.kind === 'mistake' || PLAIN.has(error.code)) return error;
+  const { name, aid } = work.record;
+  const log = work.house.layout.application(aid).engineLog;
+  return new AppShotError(
+    code,
+    { name, step, reason: error.message, log },
+    { cause: error, details: { ...error.details, code: error.code } },
+  );
+};
+
+/** After a failure whose steps are all undone: back to `state`, with the reason kept and told. Always throws. */
+export const settleFailure = async (
+  { work, plan: way }: Begun,
+  state: State,
+  thrown: unknown,
+): Promise<never> => {
+  const step = thrown instanceof StepError ? thrown.step : 'begin';
+  const cause = toAppShotError(thrown instanceof StepError ? thrown.cause : thrown);
+  const error = explain(work, way.operation === 'sleep' ? 'SLEEP_FAILED' : 'WAKE_FAILED', step, cause);
+  const record = await settle(work, state, failureOf(step, error));
+  work.house.log.warn({ err: error, aid: record.aid, step }, `${way.operation} failed`);
+  const reason = error.message;
+  work.house.emit(cause.code === 'TURNED_BACK' ? 'turned-back' : `${way.operation}-failed`, record, {
+    reason,
+  });
+  throw error;
+};
+
+/** Puts a running application to sleep. When it fails it runs on. */
+export const sleep = async (begun: Begun): Promise<SleepResult> => {
+  const { work, plan: way, at } = begun;
+  try {
+    await takeSteps(work, way);
+  } catch (error) {
+    // What has been committed is asleep, even when ending its processes failed.
+    if (work.record.state !== 'asleep') return await settleFailure(begun, 'running', error);
+    work.house.log.error({ err: error, aid: work.record.aid }, 'ending the processes of a sleeper failed');
+  }
+  const now = performance.now();
+  const result: SleepResult = {
+    aid: work.record.aid,
+    name: work.record.name,
+    state: 'asleep',
+    snapshot: work.record.snapshot ?? '',
+    bytes: work.bytes ?? 0,
+    frozenMs: now - (work.held?.frozenAt ?? now),
+    parent: null,
+    ms: now - at,
+    timings: work.timings,
+  };
+  const record = await work.house.registry.update(work.record.aid, {
+    operation: null,
+    step: null,
+    data: { lastSleep: result },
+  });
+  work.house.emit('asleep', record, { data: { ms: result.ms, bytes: result.bytes } });
+  return result;
+};
+
+/** Wakes a sleeping application. When it fails it sleeps on, its snapshot intact. */
+export const wake = async (begun: Begun): Promise<{ result: WakeResult; environment: Environment }> => {
+  const { work, plan: way, at } = begun;
+  try {
+    await takeSteps(work, way);
+  } catch (error) {
+    return await settleFailure(begun, 'asleep', error);
+  }
+  const ms = performance.now() - at;
+  const result: WakeResult = {
+    ...viewOf(work.record),
+    state: 'running',
+    snapshot: work.record.snapshot,
+    ms,
+    timings: work.timings,
+  };
+  const record = await settle(work, 'running', null, { lastWake: result });
+  work.house.emit('running', record, { data: { ms, woken: true } });
+  return { result: { ...result, ...viewOf(record) }, environment: requireEnvironment(work) };
+};
+
+/** Starts a registered application. When it fails nothing is left of it. */
+export const run = async (begun: Begun): Promise<{ record: ApplicationRecord; environment: Environment }> => {
+  const { work, plan: way } = begun;
+  try {
+    await takeSteps(work, way);
+  } catch (thrown) {
+    await work.house.registry.remove(work.record.aid);
+    const error = toAppShotError(thrown instanceof StepError ? thrown.cause : thrown);
+    work.house.emit('run-failed', work.record, { reason: error.message });
+    throw error;
+  }
+  const record = await settle(work, 'running', null);
+  work.house.emit('running', record);
+  return { record, environment: requireEnvironment(work) };
+};
+
+const requireEnvironment = ({ environment }: Work): Environment => {
+  if (environment) return environment;
+  throw new Error('the plan took no environment');
+};
+
+/** Ends a running application, or puts away what is left of one that failed. */
+export const stop = async (
+  { work, plan: way }: Begun,
+  state: 'stopped' | 'failed' = 'stopped',
+  failure: Failure | null = null,
+): Promise<ApplicationRecord> => {
+  await takeSteps(work, way);
+  const record = await settle(work, state, failure);
+  work.house.emit(state, record, failure ? { reason: failure.message } : {});
+  return record;
+};
+
+/** Removes an application's directories. */
+export const removeFiles = async (house: House, { aid }: ApplicationRecord): Promise<void> => {
+  await rm(house.layout.application(aid).directory, { recursive: true, force: true });
+};

@@ -1,0 +1,51 @@
+/** The processes of a running application, by their IDs inside and on this machine. */
+import { readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
+import { AppShotError } from '../common/index.ts';
+import type { Environment } from '../environments/index.ts';
+import type { House } from './context.ts';
+
+/** The PID in the innermost namespace, undefined when the process has gone. Source: proc_pid_status(5), NSpid. */
+const virtualPid = (pid: number): number | undefined => {
+  try {
+    const [, list] = /^NSpid:\s*(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    return Number(list?.split(/\s+/).at(-1));
+  } catch {
+    return undefined;
+  }
+};
+
+/** The system PID of the process that has this one inside. Fails with `ENVIRONMENT_FAILED` when there is none. */
+export const systemPid = (
+  house: Pick<House, 'processesIn'>,
+  environment: Environment,
+  pid: number,
+): number => {
+  const found = house.processesIn(environment.id).find((one) => virtualPid(one) === pid);
+  if (found !== undefined) return found;
+  throw new AppShotError('ENVIRONMENT_FAILED', { reason: `its process ${pid} has ended` });
+};
+
+const attempt = <T>(read: () => T, otherwise: T): T => {
+  try {
+    return read();
+  } catch {
+    return otherwise;
+  }
+};
+
+/** System PIDs of a process's children. */
+export const childrenOf = (pid: number): number[] =>
+  attempt(() => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'), '')
+    .split(' ')
+    .filter(Boolean)
+    .map(Number);
+
+/** Whether a process is the engine, or a task that it is still restoring: both execute the engine's file. */
+export const isEngine = (pid: number): boolean =>
+  attempt(
+    () =>
+      !basename(readlinkSync(`/proc/${pid}/exe`)).startsWith('init') &&
+      readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('criu'),
+    false,
+  );

@@ -1,0 +1,109 @@
+/** Steps that give an application a place to run: files, an environment, its root, its identity. */
+import { mkdir, rm } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { AppShotError } from '../../common/index.ts';
+import { logTail } from '../../criu/index.ts';
+import { makeApplicationFiles, makeRoot } from '../../environments/index.ts';
+import type { Environment } from '../../environments/index.ts';
+import { launchChain, logFile, writeIdentityFiles } from '../../harness/index.ts';
+import { macOf } from '../../network/index.ts';
+import { environmentOf } from '../context.ts';
+import type { Work } from '../context.ts';
+import type { Executor } from './executor.ts';
+
+/** Before anything runs: the application's directories, and the files that tell it its name. */
+export const files: Executor = {
+  run: async ({ house, record }) => {
+    const paths = house.layout.application(record.aid);
+    await mkdir(paths.engineLog, { recursive: true });
+    makeApplicationFiles(paths, house.hidden);
+    writeIdentityFiles(paths.upper, record);
+  },
+  undo: async ({ house, record }) => {
+    await rm(house.layout.application(record.aid).directory, { recursive: true, force: true });
+  },
+};
+
+/** Takes a ready environment and sets the limits. */
+export const environment: Executor = {
+  run: async (work) => {
+    const { house, record } = work;
+    const taken = await house.pool.take(record.aid);
+    work.environment = taken;
+    house.limit(taken.id, record.spec.limits);
+    work.record = await house.registry.update(record.aid, { environment: taken.id });
+  },
+  undo: async (work) => {
+    const taken = work.environment;
+    delete work.environment;
+    if (taken) await work.house.pool.discard(taken);
+    work.record = await work.house.registry.update(work.record.aid, { environment: null });
+  },
+};
+
+/** The root, its mounts, the host name. Undone with the environment. */
+export const root: Executor = {
+  run: async (work) => {
+    const { house, record } = work;
+    using made = makeRoot({
+      engine: house.engineDirectory,
+      files: house.layout.application(record.aid),
+      volumes: record.spec.volumes,
+    });
+    await environmentOf(work).giveRoot(record.hostname, made.root, made.mounts);
+  },
+};
+
+/** The virtual address, on an interface that nobody can reach yet. Undone with the environment. */
+export const identity: Executor = {
+  run: async (work) => {
+    const { address } = work.record;
+    const { cidr, gateway } = work.house.network.bridge;
+    environmentOf(work).giveAddress({ address, prefix: cidr.prefix, gateway, mac: macOf(address) });
+  },
+};
+
+/** How long a chain must live to count as started, in ms: a program that refuses its arguments ends well within it. */
+const FIRST_BREATH = 100;
+
+/** Waits for an early end; undefined when there was none. */
+const earlyEnd = async (taken: Environment): Promise<number | undefined> => {
+  const ended = Promise.withResolvers<number>();
+  taken.on({ chainEnded: (status) => ended.resolve(status) });
+  const breath = new AbortController();
+  const lived = delay(FIRST_BREATH, undefined, { signal: breath.signal }).catch(() => undefined);
+  const status = await Promise.race([ended.promise, lived]);
+  breath.abort();
+  return status;
+};
+
+/** Starts the chain. Undone with the environment. */
+export const launch: Executor = {
+  run: async (work) => {
+    const { house, record } = work;
+    const { init } = house.engine;
+    const taken = environmentOf(work);
+    const pid = await launchChain(taken, record.spec, record, init, house.engineDirectory);
+    const status = await earlyEnd(taken);
+    if (status !== undefined) throw await startFailure(work, status);
+    work.record = await house.registry.update(record.aid, { data: { rootPid: pid } });
+  },
+};
+
+const startFailure = async ({ house, record }: Work, status: number): Promise<AppShotError> => {
+  const process = record.spec.processes[0]?.name ?? record.name;
+  const { log } = house.layout.application(record.aid);
+  const stderr = await logTail(logFile(log, process, 'stderr'));
+  return new AppShotError(
+    'START_FAILED',
+    { process, status: `status ${status}`, output: stderr.at(-1) ?? 'it printed no error' },
+    { details: { stderr } },
+  );
+};
+
+/** The last step of running and waking: the address answers, and held packets flow. */
+export const connect: Executor = {
+  run: async (work) => {
+    work.house.network.connect(work.record.address, environmentOf(work));
+  },
+};

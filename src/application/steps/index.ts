@@ -1,0 +1,26 @@
+/** Every step has an executor: a missing one does not compile. */
+import type { Step } from '../states.ts';
+import { connect, environment, files, identity, launch, root } from './begin.ts';
+import type { Executor } from './executor.ts';
+import { check, commit, disconnect, end, save, settle } from './sleep.ts';
+import { leave, terminate } from './stop.ts';
+import { restore, verify } from './wake.ts';
+
+export const EXECUTORS: Record<Step, Executor> = {
+  files,
+  check,
+  settle,
+  disconnect,
+  save,
+  commit,
+  verify,
+  environment,
+  root,
+  identity,
+  launch,
+  restore,
+  connect,
+  terminate,
+  leave,
+  end,
+};

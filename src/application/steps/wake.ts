@@ -1,0 +1,48 @@
+/** Steps that wake an application from its snapshot. Nothing here starts a process: the engine already waits. */
+import { closeSync, openSync } from 'node:fs';
+import { EngineSession, restoreOptions } from '../../criu/index.ts';
+import { PASSED_DESCRIPTORS } from '../../environments/index.ts';
+import { boottimeNow, monotonicNow } from '../../kernel/index.ts';
+import { environmentOf } from '../context.ts';
+import { engineFailure } from '../evidence.ts';
+import type { Executor } from './executor.ts';
+
+/** Nothing is started from a snapshot that is not what was saved. */
+export const verify: Executor = {
+  run: async (work) => {
+    const { house, record } = work;
+    const snapshot = record.snapshot && (await house.registry.getSnapshot(record.snapshot));
+    if (!snapshot) throw new Error(`${record.name} is asleep without a snapshot`);
+    work.manifest = await house.store.verify(snapshot.id, snapshot.digest);
+  },
+};
+
+/** Brings the processes back: clocks go on where they stopped, process IDs too. Undone with the environment. */
+export const restore: Executor = {
+  run: async (work) => {
+    const { house, record, manifest } = work;
+    if (!manifest) throw new Error('no snapshot was verified');
+    const environment = environmentOf(work);
+    const { clocks, processes } = manifest;
+    const log = house.layout.application(record.aid).engineLog;
+    const descriptors = [house.store.images(manifest.id), log].map((path) => openSync(path, 'r'));
+    try {
+      await environment.setClockOffsets(
+        BigInt(clocks.monotonic) - monotonicNow(),
+        BigInt(clocks.boottime) - boottimeNow(),
+      );
+      const options = restoreOptions({
+        imagesFd: PASSED_DESCRIPTORS.images,
+        workFd: PASSED_DESCRIPTORS.work,
+      });
+      const restoring = new EngineSession(house.schema, environment.engine).restore(options, descriptors);
+      house.faults.at('wake', 'restore', 'during', environment);
+      const pid = await restoring;
+      await environment.adopt(pid, processes.last);
+    } catch (error) {
+      throw await engineFailure(work, 'restore.log', error);
+    } finally {
+      descriptors.forEach((fd) => closeSync(fd));
+    }
+  },
+};

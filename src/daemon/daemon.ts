@@ -1,0 +1,171 @@
+/**
+ * A daemon from its first line to its last. Opening: claim the directories, open the registry, take hold of the network and
+ * of what an earlier daemon left, listen. Closing: stop listening and let go; applications run on, sleepers stay wakeable by the next.
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { dirname, join } from 'node:path';
+import { VERSION } from '../api/index.ts';
+import { Applications, Faults, recover } from '../application/index.ts';
+import type { House } from '../application/index.ts';
+import { AppShotError, createLogger } from '../common/index.ts';
+import type { Logger } from '../common/index.ts';
+import { Schema, defaultEngineDir, loadEngine } from '../criu/index.ts';
+import { Cgroups, Pool, makeProbes, warmUp } from '../environments/index.ts';
+import type { Workshop } from '../environments/index.ts';
+import { NetlinkSocket } from '../kernel/index.ts';
+import { Network } from '../network/index.ts';
+import { openSqliteRegistry } from '../registry/index.ts';
+import { Scheduler } from '../scheduler/index.ts';
+import { Layout, SnapshotStore } from '../snapshots/index.ts';
+import { claim } from './claim.ts';
+import { Events } from './events.ts';
+import { makeApi } from './http.ts';
+import type { Services } from './http.ts';
+import { Metrics } from './metrics.ts';
+import type { DaemonOptions } from './options.ts';
+import { listenAt } from './socket.ts';
+
+const POOL_SIZE = 2;
+
+/** Six characters that tell this daemon's links, rules and groups from those of others: from its run directory. */
+const instanceOf = (runDir: string): string => createHash('sha256').update(runDir).digest('hex').slice(0, 6);
+
+export class Daemon {
+  readonly #services: Services;
+  readonly #shop: Workshop;
+  readonly #log: Logger;
+  readonly #server: Server;
+  readonly #release: (() => void)[];
+
+  private constructor(services: Services, shop: Workshop, server: Server, release: (() => void)[]) {
+    this.#services = services;
+    this.#shop = shop;
+    this.#log = services.house.log;
+    this.#server = server;
+    this.#release = release;
+  }
+
+  /** Resolves when it answers. Fails with `NOT_ROOT`, `DAEMON_RUNNING`, `BAD_NETWORK`, `ENGINE_MISSING`, `REGISTRY_CORRUPT`, ... */
+  static async open(options: DaemonOptions): Promise<Daemon> {
+    if (process.getuid?.() !== 0) throw new AppShotError('NOT_ROOT', { what: 'the daemon' });
+    const layout = makeDirectories(options);
+    const release = [await claim(options.runDir)];
+    try {
+      release.push(await claim(options.dataDir));
+      const { services, shop } = await assemble(options, layout);
+      await recover(services.house, services.applications);
+      services.house.network.listen((address) => void services.applications.wanted(address));
+      const api = makeApi(services);
+      const server = await listenAt(options.runDir, options.group, (request) => api.fetch(request));
+      const daemon = new Daemon(services, shop, server, release);
+      daemon.#fillPool();
+      await services.scheduler.look();
+      return daemon;
+    } catch (error) {
+      release.forEach((one) => one());
+      throw error;
+    }
+  }
+
+  /** In the background: nobody waits for it, and what needs an environment before then makes its own. */
+  #fillPool(): void {
+    const { house } = this.#services;
+    const fill = async (): Promise<void> => {
+      const scout = await house.pool.take('');
+      await warmUp(this.#shop, house.schema, scout, this.#shop.directory);
+      await house.pool.discard(scout);
+    };
+    fill()
+      .catch((err: unknown) => this.#log.warn({ err }, 'the engine could not be warmed up'))
+      .finally(() => void house.pool.refill());
+  }
+
+  /** Lets go of everything; with a `deadline` in ms after which open requests are cut off. */
+  async close(deadline: number): Promise<void> {
+    const { house, scheduler } = this.#services;
+    scheduler.close();
+    await closeServer(this.#server, deadline);
+    await house.network.shut({ remove: (await house.registry.list()).length === 0 });
+    await house.pool.close();
+    this.#shop.cgroups.close();
+    await house.registry.close();
+    this.#release.forEach((one) => one());
+  }
+}
+
+const closeServer = async (server: Server, deadline: number): Promise<void> => {
+  const cut = setTimeout(() => server.closeAllConnections(), deadline);
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+  clearTimeout(cut);
+};
+
+const makeDirectories = ({ dataDir, runDir }: DaemonOptions): Layout => {
+  const layout = new Layout(dataDir);
+  for (const path of [dataDir, layout.applications, layout.snapshots])
+    mkdirSync(path, { recursive: true, mode: 0o711 });
+  mkdirSync(runDir, { recursive: true, mode: 0o755 });
+  return layout;
+};
+
+const assemble = async (
+  options: DaemonOptions,
+  layout: Layout,
+): Promise<{ services: Services; shop: Workshop }> => {
+  const log = createLogger({ level: options.logLevel });
+  const engineDirectory = options.engineDir ?? defaultEngineDir();
+  const engine = loadEngine(engineDirectory);
+  const schema = Schema.load(engine.descriptors);
+  const registry = await openSqliteRegistry(layout.registry);
+  const instance = instanceOf(options.runDir);
+  const netlink = NetlinkSocket.open();
+  const network = new Network({ netlink, network: options.network, instance, log });
+  const cgroups = Cgroups.open(`appshot-${instance}`, join(options.runDir, 'cgroup'));
+  const shop: Workshop = {
+    directory: join(options.runDir, 'env'),
+    cgroups,
+    netlink,
+    init: engine.init,
+    engine: engine.command,
+    probes: makeProbes(),
+    prepare: (environment) => network.prepare(environment),
+  };
+  const events = new Events();
+  const pool = new Pool(shop, registry, log, options.pool ?? POOL_SIZE);
+  const house: House = {
+    registry,
+    pool,
+    network,
+    store: new SnapshotStore(layout),
+    layout,
+    engine,
+    engineDirectory,
+    schema,
+    cidr: options.network,
+    hidden: [options.dataDir, options.runDir],
+    processesIn: (id) => cgroups.processes(id),
+    limit: (id, limits) => cgroups.limit(id, limits),
+    log,
+    faults: new Faults(process.env['APPSHOT_FAULT']),
+    emit: (type, record, extra = {}) => {
+      events.emit(type, record, extra);
+      metrics.count(type, extra.data);
+      if (type === 'running') void scheduler.look();
+    },
+  };
+  const applications = new Applications(house);
+  const scheduler = new Scheduler({ applications, usage: (id) => cgroups.usage(id), log });
+  const metrics = new Metrics(applications, pool);
+  const version = {
+    version: VERSION,
+    engine: engine.version,
+    pid: process.pid,
+    network: options.network,
+    dataDir: dirname(layout.registry),
+  };
+  return { services: { house, applications, cgroups, scheduler, events, metrics, version }, shop };
+};

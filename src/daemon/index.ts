@@ -1,0 +1,24 @@
+/** The daemon: wiring, the HTTP API on a Unix socket, events, start-up recovery. */
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { Daemon } from './daemon.ts';
+import type { DaemonOptions } from './options.ts';
+import { SOCKET_NAME } from './socket.ts';
+
+/** Milliseconds that requests under way get when the daemon ends. */
+const LAST_REQUESTS = 5000;
+
+/**
+ * Runs a daemon in the foreground, in the network namespace of the caller, until SIGTERM or SIGINT. Prints one line when it
+ * answers. Returns the exit code; applications run on.
+ */
+export const runDaemon = async (options: DaemonOptions): Promise<number> => {
+  const daemon = await Daemon.open(options);
+  const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
+  process.stdout.write(
+    `appshot is ready: ${join(options.runDir, SOCKET_NAME)}, network ${options.network}\n`,
+  );
+  await ended;
+  await daemon.close(LAST_REQUESTS);
+  return 0;
+};

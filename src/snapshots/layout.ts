@@ -1,0 +1,60 @@
+/** Every path below a data directory, in one place. */
+import { join } from 'node:path';
+
+export interface ApplicationPaths {
+  /** What belongs to one application and goes with it. */
+  readonly directory: string;
+  readonly upper: string;
+  readonly work: string;
+  readonly shm: string;
+  readonly log: string;
+  /** The engine's logs: evidence. */
+  readonly engineLog: string;
+}
+
+export class Layout {
+  readonly directory: string;
+
+  constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  get registry(): string {
+    return join(this.directory, 'registry.db');
+  }
+
+  get applications(): string {
+    return join(this.directory, 'apps');
+  }
+
+  get snapshots(): string {
+    return join(this.directory, 'snapshots');
+  }
+
+  application(aid: string): ApplicationPaths {
+    const directory = join(this.applications, aid);
+    const below = (name: string): string => join(directory, name);
+    return {
+      directory,
+      upper: below('upper'),
+      work: below('work'),
+      shm: below('shm'),
+      log: below('log'),
+      engineLog: below('engine'),
+    };
+  }
+
+  /** A snapshot that is complete. */
+  snapshot(id: string): string {
+    return join(this.snapshots, id);
+  }
+
+  /** One that is being written: it has no name yet that anybody looks for. */
+  draft(id: string): string {
+    return join(this.snapshots, `.${id}.draft`);
+  }
+}
+
+export const imagesIn = (directory: string): string => join(directory, 'images');
+export const manifestIn = (directory: string): string => join(directory, 'manifest.json');
+export const sealIn = (directory: string): string => join(directory, 'seal.json');
