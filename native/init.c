@@ -275,7 +275,7 @@ static struct {
   const char *dir;
   int listener, daemon, engine, events;
   int dev, proc, sys;
-  pid_t chain;
+  pid_t chain, engine_pid;
   int chain_status;
   const char *state;
 } self = {.daemon = -1, .engine = -1, .state = "ready", .chain_status = -1};
@@ -447,6 +447,12 @@ static pid_t fork_chain(const char *program, int specification, int status) {
   _exit(127);
 }
 
+/* A launched chain needs no engine inside: one that waits there would be a stranger among its processes. */
+static void dismiss_engine(void) {
+  close(self.engine), self.engine = -1;
+  while (waitpid(self.engine_pid, NULL, 0) < 0 && errno == EINTR);
+}
+
 /* launch PROGRAM LAST-PID SPECIFICATION: the answer comes when every process of the chain has executed its program, or not. */
 static const char *launch(struct fields *f) {
   static char report[PATH_SIZE];
@@ -454,6 +460,7 @@ static const char *launch(struct fields *f) {
   int pipe_fds[2], memory = memfd_create("chain", MFD_CLOEXEC);
   if (!program || !last || memory < 0 || pipe2(pipe_fds, O_CLOEXEC) < 0) return "launch";
   if (write_all(memory, f->at, f->end - f->at) < 0 || lseek(memory, 0, SEEK_SET) < 0) return "specification";
+  dismiss_engine();
   if (unshare(CLONE_NEWTIME) < 0) return "time namespace";
   if (set_last_pid(last) < 0) return "process IDs";
   self.chain = fork_chain(program, memory, pipe_fds[1]);
@@ -563,11 +570,13 @@ static void greet(void) {
   tell("hello", self.state, status);
 }
 
-static void relay_engine(int from, int to, const char *prefix, size_t prefix_size) {
+/* Passes one message on; false when the engine has ended: then its socket is readable, and empty. */
+static int relay_engine(int from, int to, const char *prefix, size_t prefix_size) {
   static char data[1 << 20];
   memcpy(data, prefix, prefix_size);
   ssize_t n = recv(from, data + prefix_size, sizeof data - prefix_size, 0);
   if (n > 0) send_frame(to, data, n + prefix_size);
+  return n > 0;
 }
 
 static void reap_children(void) {
@@ -588,8 +597,8 @@ static void serve(void) {
   for (;;) {
     struct pollfd polls[] = {{self.listener, POLLIN, 0}, {self.events, POLLIN, 0}, {self.daemon, POLLIN, 0}, {self.engine, POLLIN, 0}};
     if (poll(polls, 4, -1) < 0 && errno != EINTR) exit(1);
-    if (polls[3].revents & POLLIN) relay_engine(self.engine, self.daemon, "criu", 5);
-    if (polls[3].revents & POLLHUP && !(polls[3].revents & POLLIN)) close(self.engine), self.engine = -1, tell("criu-ended", "", "");
+    if (polls[3].revents && !relay_engine(self.engine, self.daemon, "criu", 5))
+      close(self.engine), self.engine = -1, tell("criu-ended", "", "");
     if (polls[1].revents) reap_children();
     if (polls[2].revents && receive() < 0) close(self.daemon), self.daemon = -1;
     if (polls[0].revents) greet();
@@ -611,7 +620,7 @@ static void first_process(int go, int ready, char **criu) {
   int null = check(open("/dev/null", O_RDWR | O_CLOEXEC), "null");
   for (int fd = 0; fd < 3; fd++) dup2(null, fd);
   close(null);
-  check(start_engine(criu, &self.engine), "engine");
+  self.engine_pid = check(start_engine(criu, &self.engine), "engine");
   write_all(ready, "+", 1), close(ready);
   serve();
 }
@@ -692,8 +701,7 @@ static int relay(char **criu) {
   for (;;) {
     struct pollfd polls[] = {{0, POLLIN, 0}, {engine, POLLIN, 0}};
     if (poll(polls, 2, -1) < 0) continue;
-    if (polls[1].revents & POLLIN) relay_engine(engine, 1, "", 0);
-    else if (polls[1].revents) break;
+    if (polls[1].revents && !relay_engine(engine, 1, "", 0)) break;
     if (!polls[0].revents) continue;
     if (read_all(0, &size, 4) < 0 || size > FRAME_MAX || read_all(0, frame, size) < 0) break;
     if (send(engine, frame, size, MSG_NOSIGNAL) < 0) break;

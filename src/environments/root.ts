@@ -69,7 +69,7 @@ export const makeRoot = (plan: RootPlan): { root: number; mounts: PlacedMount[] 
   });
   try {
     const { engine, files } = plan;
-    const root = keep(overlay({ lower: ['/'], upper: files.upper, work: files.work }));
+    const root = keep(overlay({ lower: ['/'], upper: files.upper, work: files.work, handles: true }));
     const mounts = [
       place(engine, INSIDE.engine, true),
       place(files.log, INSIDE.log),

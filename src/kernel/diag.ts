@@ -110,6 +110,8 @@ export interface UnixSocket {
   readonly peer?: number;
   /** Bytes not yet read; of a listener, connections not yet accepted. */
   readonly receiveQueue: number;
+  /** Memory, in bytes, of what the other end has not read; of a listener, the length of its queue. */
+  readonly sendQueue: number;
 }
 
 const UNIX_TYPES = { 1: 'stream', 2: 'datagram', 5: 'seqpacket' } as const;
@@ -123,6 +125,7 @@ const decodeUnixSocket = (payload: Buffer): UnixSocket => {
     state: stateName(payload.readUInt8(2)),
     inode: payload.readUInt32LE(4),
     receiveQueue: attributes.u32(UNIX_DIAG_RQLEN) ?? 0,
+    sendQueue: attributes.bytes(UNIX_DIAG_RQLEN)?.readUInt32LE(4) ?? 0,
     ...(path === undefined ? {} : { path }),
     ...(peer === undefined ? {} : { peer }),
   };

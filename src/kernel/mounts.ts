@@ -80,14 +80,17 @@ export interface OverlayOptions {
   readonly upper: string;
   /** An empty directory on the file system of `upper`. */
   readonly work: string;
+  /** Lets files be opened by handle, as saving a watch on one needs; the upper directory then belongs to one mount at a time. */
+  readonly handles?: boolean;
 }
 
 /** A detached overlay mount. Throws `KernelError` with the kernel's explanation, where it gives one. */
-export const overlay = ({ lower, upper, work }: OverlayOptions): number =>
+export const overlay = ({ lower, upper, work, handles = false }: OverlayOptions): number =>
   makeMount('overlay', [
     ...lowerOptions(lower),
     ['upperdir', escapeOverlayPath(upper)],
     ['workdir', escapeOverlayPath(work)],
+    ...(handles ? ([['index', 'on'], ['nfs_export', 'on']] as const) : []),
   ]);
 
 export interface TmpfsOptions {

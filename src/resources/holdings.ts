@@ -39,7 +39,7 @@ const describeFile = (file: InodeFacts & { target: string }): Description => {
 
 /** `inotify wd:1 ...` lines and the like: how many things an object watches. */
 const watched = ({ info }: DescriptorFacts): number =>
-  info.filter((line) => /^(inotify wd|fanotify (ino|mnt_id)|tfd):/.test(line)).length;
+  info.filter((line) => /^(inotify wd|fanotify (ino|mnt_id)):/.test(line)).length;
 
 const describeDescriptor = (facts: DescriptorFacts, sockets: SocketFacts, holders: Holders): Description => {
   const { target } = facts;
@@ -83,7 +83,7 @@ const memory = ({ memory: { anonymous, file, shared }, rss, threads }: ProcessFa
   {
     kind: 'memory',
     description:
-      `${formatSize(rss)} in use; mapped: ${formatSize(anonymous)} of its own, ` +
+      `${formatSize(rss)} in use: ${formatSize(anonymous)} of its own, ` +
       `${formatSize(file)} of files, ${formatSize(shared)} shared`,
   },
   { kind: 'threads', description: String(threads) },
@@ -108,7 +108,7 @@ const ofProcess = (process: ProcessFacts, sockets: SocketFacts, holders: Holders
 };
 
 /** What the processes hold, from facts. Pure. The same thing is listed once for each process that holds it. */
-export const describe = ({ processes, sockets }: ApplicationFacts): Holding[] => {
+export const holdingsOf = ({ processes, sockets }: ApplicationFacts): Holding[] => {
   const holders: Holders = new Map(
     processes.flatMap(({ pid, name, descriptors }) =>
       descriptors.flatMap(({ target }) => {
@@ -120,8 +120,8 @@ export const describe = ({ processes, sockets }: ApplicationFacts): Holding[] =>
   return processes.flatMap((process) => ofProcess(process, sockets, holders));
 };
 
-/** What the application holds: by process, then the System V objects, which outlive processes. Under 20 ms for 30 processes. */
+/** What the application holds: by process, then the System V objects, which outlive processes. About 15 ms for 30 processes. */
 export const holdings = (input: ResourceInput): Holding[] => [
-  ...describe(readApplication(input)),
+  ...holdingsOf(readApplication(input)),
   ...ipcHoldings(input.rootPid),
 ];

@@ -1,5 +1,5 @@
 /** Parsers of what /proc says about a process and its mounts (proc(5)). Pure; what does not fit is left out. */
-import type { MemoryFacts, MountFacts } from './facts.ts';
+import type { MountFacts } from './facts.ts';
 
 /** `Key:\tvalue` lines by key. */
 export const parseFields = (text: string): ReadonlyMap<string, string> =>
@@ -16,44 +16,33 @@ export const unescapeName = (text: string): string =>
     octal === undefined ? (whole === String.raw`\n` ? '\n' : '\\') : String.fromCodePoint(parseInt(octal, 8)),
   );
 
-/** One line of /proc/PID/maps that has a name, or an inode. */
+/** A line of /proc/PID/maps. */
 export interface MappingLine {
   /** `START-END`, as the entry below map_files is called. */
   readonly range: string;
-  /** `MAJOR:MINOR` of the file system, and the inode. */
+  /** `MAJOR:MINOR` of the file system, inode and name. */
   readonly identity: string;
   readonly target: string;
 }
 
 /**
- * Address space by kind, and each named object once. Names such as `[heap]` are no objects.
+ * The named objects of /proc/PID/maps, each once; names without an inode, such as `[heap]`, are none.
  *
  *     7f95b4a5f000-7f95b4a60000 rw-s 00000000 00:0e 70657      /path
  *
  * Processes have thousands of these lines, so they are cut at their spaces rather than matched.
  */
-export const parseMaps = (text: string): { memory: MemoryFacts; named: MappingLine[] } => {
-  const memory = { anonymous: 0, file: 0, shared: 0 };
+export const parseMaps = (text: string): MappingLine[] => {
   const named = new Map<string, MappingLine>();
   for (const line of text.split('\n')) {
-    const dash = line.indexOf('-');
     const rangeEnd = line.indexOf(' ');
-    const device = line.indexOf(' ', rangeEnd + 6) + 1;
-    const inodeEnd = line.indexOf(' ', line.indexOf(' ', device) + 1);
-    if (dash < 0 || device === 0 || inodeEnd < 0) continue;
-    const place = line.slice(device, inodeEnd);
-    const isFile = !place.endsWith(' 0');
-    const kind = line[rangeEnd + 4] === 's' ? 'shared' : isFile ? 'file' : 'anonymous';
-    memory[kind] += parseInt(line.slice(dash + 1, rangeEnd), 16) - parseInt(line.slice(0, dash), 16);
-    if (!isFile) continue;
-    const target = line
-      .slice(inodeEnd)
-      .trimStart()
-      .replaceAll(String.raw`\012`, '\n');
-    const identity = `${place} ${target}`;
-    if (!named.has(identity)) named.set(identity, { range: line.slice(0, rangeEnd), identity, target });
+    if (rangeEnd < 0 || line.includes(' 00:00 0 ')) continue;
+    const identity = line.slice(line.indexOf(' ', rangeEnd + 6) + 1);
+    if (named.has(identity)) continue;
+    const target = identity.replace(/^\S+ \d+ */, '').replaceAll(String.raw`\012`, '\n');
+    named.set(identity, { range: line.slice(0, rangeEnd), identity, target });
   }
-  return { memory, named: [...named.values()] };
+  return [...named.values()];
 };
 
 /** /proc/PID/mountinfo by mount ID. */

@@ -27,6 +27,7 @@ const TYPES: Readonly<Record<number, FileType>> = {
 };
 /** `st_blocks` counts these, whatever the file system's own block is. */
 const BLOCK_BYTES = 512;
+const KIB = 1024;
 const NOTHING: InodeFacts = { type: 'other', inode: 0, links: 1, bytes: 0, major: 0, minor: 0 };
 const GONE = new Set(['ENOENT', 'ESRCH', 'ENODEV', 'ENOTCONN']);
 
@@ -49,47 +50,46 @@ const inodeFacts = (stats: Stats): InodeFacts => ({
   minor: (stats.rdev & 0xff) | ((stats.rdev >>> 12) & 0xfff00),
 });
 
-const readDescriptor = (
-  pid: number,
-  fd: number,
-  mounts: ReadonlyMap<number, MountFacts>,
-): DescriptorFacts | undefined =>
-  unlessGone(() => {
-    const path = `/proc/${pid}/fd/${fd}`;
-    const target = readlinkSync(path);
-    // Sockets have tables of their own.
-    if (target.startsWith('socket:'))
-      return { ...NOTHING, type: 'socket', fd, target, flags: 0, mount: -1, info: [] };
-    const told = parseFdInfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'));
-    if (!target.startsWith('/')) return { ...NOTHING, fd, target, ...told };
-    const facts = { ...inodeFacts(statSync(path)), fd, target, ...told };
-    return mounts.has(told.mount) ? facts : { ...facts, fileSystem: statfsSync(path).type };
-  });
-
-const readDescriptors = (pid: number, mounts: ReadonlyMap<number, MountFacts>): DescriptorFacts[] =>
-  (unlessGone(() => readdirSync(`/proc/${pid}/fd`)) ?? [])
-    .map((fd) => readDescriptor(pid, Number(fd), mounts))
-    .filter((facts) => facts !== undefined);
-
 /** Objects that were looked at already, by device, inode and name: libraries are the same in most processes. */
 export type MappedCache = Map<string, InodeFacts>;
 
-const readMapped = (
-  pid: number,
-  text: string,
-  cache: MappedCache,
-): Pick<ProcessFacts, 'mapped' | 'memory'> => {
-  const { memory, named } = parseMaps(text);
-  const look = ({ identity, range, target }: (typeof named)[number]): MappedFacts => {
+interface Reading {
+  readonly mounts: ReadonlyMap<number, MountFacts>;
+  readonly cache: MappedCache;
+}
+
+type FdInfo = ReturnType<typeof parseFdInfo>;
+const UNTOLD: FdInfo = { flags: 0, mount: -1, info: [] };
+/** Objects without a path whose fdinfo matters; that of others may be long (epoll), and says nothing of use. */
+const TELLING = /^(pipe:|anon_inode:(\[(pidfd|fanotify)\]|inotify)$)/;
+
+const readFdInfo = (pid: number, fd: number): FdInfo =>
+  parseFdInfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'));
+
+const readDescriptor = (pid: number, fd: number, { mounts }: Reading): DescriptorFacts | undefined =>
+  unlessGone(() => {
+    const path = `/proc/${pid}/fd/${fd}`;
+    const target = readlinkSync(path);
+    if (!target.startsWith('/'))
+      return { ...NOTHING, fd, target, ...(TELLING.test(target) ? readFdInfo(pid, fd) : UNTOLD) };
+    const facts = { ...inodeFacts(statSync(path)), fd, target, ...readFdInfo(pid, fd) };
+    return mounts.has(facts.mount) ? facts : { ...facts, fileSystem: statfsSync(path).type };
+  });
+
+const readDescriptors = (pid: number, reading: Reading): DescriptorFacts[] =>
+  (unlessGone(() => readdirSync(`/proc/${pid}/fd`)) ?? [])
+    .map((fd) => readDescriptor(pid, Number(fd), reading))
+    .filter((facts) => facts !== undefined);
+
+const readMapped = (pid: number, text: string, cache: MappedCache): MappedFacts[] =>
+  parseMaps(text).map(({ identity, range, target }) => {
     const known =
       cache.get(identity) ??
       unlessGone(() => inodeFacts(statSync(`/proc/${pid}/map_files/${range}`))) ??
       NOTHING;
     cache.set(identity, known);
     return { ...known, target };
-  };
-  return { memory, mapped: named.map(look) };
-};
+  });
 
 /** A column of a line such as `NSpid: 4711 17`: one number for each PID namespace, from the reader's down. */
 const column = (text: string | undefined, depth: number): number => Number(text?.split('\t')[depth - 1] ?? 0);
@@ -118,17 +118,17 @@ export const readStatus = (systemPid: number, depth: number) =>
       state: fields.get('State')?.[0] ?? '',
       threads: number('Threads'),
       tracer: number('TracerPid'),
-      rss: number('VmRSS') * 1024,
+      rss: number('VmRSS') * KIB,
+      memory: {
+        anonymous: number('RssAnon') * KIB,
+        file: number('RssFile') * KIB,
+        shared: number('RssShmem') * KIB,
+      },
     };
   });
 
 /** Everything about one process; undefined when it has ended. */
-export const readProcess = (
-  systemPid: number,
-  depth: number,
-  mounts: ReadonlyMap<number, MountFacts>,
-  cache: MappedCache,
-): ProcessFacts | undefined => {
+export const readProcess = (systemPid: number, depth: number, reading: Reading): ProcessFacts | undefined => {
   const status = readStatus(systemPid, depth);
   if (status === undefined) return undefined;
   const read = (name: string): string =>
@@ -139,8 +139,8 @@ export const readProcess = (
   return {
     ...status,
     namespaces: Object.fromEntries(namespaces.filter(([, name]) => name !== '')),
-    descriptors: readDescriptors(systemPid, mounts),
-    ...readMapped(systemPid, read('maps'), cache),
+    descriptors: readDescriptors(systemPid, reading),
+    mapped: readMapped(systemPid, read('maps'), reading.cache),
     timers: parseTimers(read('timers')),
   };
 };

@@ -61,7 +61,7 @@ export class SnapshotStore {
   /** Completes a draft. Once this resolves the snapshot survives a power cut. */
   async seal(id: string, facts: ManifestFacts): Promise<Sealed> {
     const draft = this.#layout.draft(id);
-    const names = (await readdir(imagesIn(draft))).sort().map((name) => `images/${name}`);
+    const names = (await readdir(imagesIn(draft))).toSorted().map((name) => `images/${name}`);
     const files = await Promise.all(names.map((name) => describeFile(draft, name)));
     const manifest: Manifest = { format: 1, id, takenAt: new Date().toISOString(), ...facts, files };
     const text = JSON.stringify(manifest, undefined, 1);

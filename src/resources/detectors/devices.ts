@@ -70,7 +70,11 @@ const masters = (processes: readonly ProcessFacts[]): ReadonlySet<number | undef
 
 /** Pseudo-terminals whose other end, with the screen, is held outside. */
 export const terminals: Detector = ({ descriptors }, { members }) => {
-  const slaves = descriptors.filter(({ type, major }) => type === 'character' && major === PTY_SLAVE);
+  // One whose other end is closed has no name any more; the engine makes another such.
+  const slaves = descriptors.filter(
+    ({ type, major, target }) =>
+      type === 'character' && major === PTY_SLAVE && !target.endsWith(' (deleted)'),
+  );
   if (slaves.length === 0) return [];
   const held = masters(members);
   return slaves

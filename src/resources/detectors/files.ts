@@ -19,6 +19,15 @@ const secretMemory: Finding = {
   advice: 'turn secret memory off in the program',
 };
 
+const DEVICE_BUFFER = '/dmabuf:';
+
+const deviceBuffer: Finding = {
+  kind: 'device',
+  what: 'a buffer shared with a device (dma-buf)',
+  why: 'it lies in the memory of the device, where CRIU cannot read it',
+  advice: 'run it without the graphics processor or camera',
+};
+
 const isPath = ({ target }: { target: string }): boolean => target.startsWith('/');
 
 /** The engine opens a file by its path on restore, so the file's mount must be the application's, and in sight. */
@@ -46,6 +55,7 @@ const judgePlace = (file: DescriptorFacts, application: Judged): Finding | undef
       advice: 'use System V messages, a pipe or a socket instead',
     };
   if (file.fileSystem === SECRETMEM) return secretMemory;
+  if (file.target.startsWith(DEVICE_BUFFER)) return deviceBuffer;
   return MEMORY.test(file.target) && file.fileSystem !== undefined ? undefined : place(file, application);
 };
 

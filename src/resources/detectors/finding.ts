@@ -5,7 +5,36 @@
 import type { Blocker } from '../../api/index.ts';
 import type { ApplicationFacts, ProcessFacts } from '../facts.ts';
 
-export type Finding = Omit<Blocker, 'pid' | 'process'>;
+/** Stable: scripts rely on them, and docs/check.md explains each. */
+export const KINDS = [
+  'io_uring',
+  'userfaultfd',
+  'perf_event',
+  'bpf',
+  'kvm',
+  'seccomp',
+  'kernel-object',
+  'pidfd',
+  'device',
+  'terminal',
+  'message-queue',
+  'secret-memory',
+  'mount',
+  'deleted-file',
+  'watch',
+  'unix-socket',
+  'socket',
+  'netlink',
+  'in-flight',
+  'pipe',
+  'debugger',
+  'namespace',
+  'session',
+  'threads',
+  'exec',
+] as const;
+
+export type Finding = Omit<Blocker, 'kind' | 'pid' | 'process'> & { readonly kind: (typeof KINDS)[number] };
 
 /** An application with what detectors ask for more than once. */
 export interface Judged extends ApplicationFacts {

@@ -15,10 +15,14 @@ const SAVED = new Set([
   'RAWv6',
   'NETLINK',
   'PACKET',
+  'PING',
+  'PINGv6',
 ]);
 const UNIX = new Set(['UNIX', 'UNIX-STREAM']);
 /** O_DIRECT: of a pipe, that each write is a packet. */
 const PACKETS = 0o40000;
+
+const RETRY = 'try again in a moment';
 
 const ADVICE: Readonly<Record<string, string>> = {
   MPTCP: 'turn Multipath TCP off in the program (GODEBUG=multipathtcp=0 for Go)',
@@ -47,8 +51,16 @@ const nameOf = (socket: UnixSocket): string => (socket.path === undefined ? '' :
 
 /** The engine must hold both ends, or know how the other end is called. */
 const unixPeer = (socket: UnixSocket, { sockets, held }: Judged): Finding | undefined => {
-  // The other end of a connection that nobody has accepted yet has no inode, and can be saved.
-  if (socket.peer === undefined || socket.peer === 0) return undefined;
+  // The other end of a connection that nobody has accepted yet has no inode. Without data it can be saved.
+  if (socket.peer === undefined || socket.peer === 0)
+    return socket.state === 'ESTABLISHED' && socket.type !== 'datagram' && socket.sendQueue > 0
+      ? {
+          kind: 'in-flight',
+          what: 'a connection to a Unix socket, with data under way',
+          why: 'the program has not accepted it yet',
+          advice: RETRY,
+        }
+      : undefined;
   const peer = sockets.unix.get(socket.peer);
   const name = peer === undefined ? '' : nameOf(peer);
   if (!held.has(socket.peer))
@@ -74,7 +86,7 @@ const inFlight = (inode: number, { sockets }: Judged): Finding | undefined => {
     kind: 'in-flight',
     what: `${listener.receiveQueue} connection(s) to port ${listener.localPort}`,
     why: 'they have been made, but the program has not accepted them yet',
-    advice: 'try again in a moment',
+    advice: RETRY,
   };
 };
 
