@@ -16,8 +16,11 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -29,12 +32,14 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -220,6 +225,20 @@ static void note_exit(const char *name, int pid, int status) {
   close(fd);
 }
 
+/* The engine cannot save io_uring, and event loops use it unasked (libuv since 1.45). As in container runtimes it is not there:
+ * they fall back to epoll. These numbers are the same on all architectures. */
+static void hide_io_uring(void) {
+  struct sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, SYS_io_uring_setup, 0, 2),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, SYS_io_uring_register, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {sizeof code / sizeof *code, code};
+  check(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "seccomp");
+}
+
 struct started {
   pid_t pid;
   char name[64];
@@ -251,6 +270,7 @@ static int chain_main(void) {
   uint64_t capabilities = caps ? strtoull(caps, NULL, 16) : 0;
   long count = number_field(&f);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  hide_io_uring();
   for (int s = 1; s < 32; s++)
     if (s != SIGCHLD && s != SIGKILL && s != SIGSTOP) signal(s, SIG_IGN);
   struct started *list = calloc(count > 0 ? count : 1, sizeof *list);
@@ -495,6 +515,40 @@ static const char *pass_to_engine(struct fields *f, int *fds, int count) {
   return send(self.engine, f->at, f->end - f->at, MSG_NOSIGNAL) < 0 ? "engine" : NULL;
 }
 
+/* Makes a stopped task execute prctl() once more: its registers are put on the system call instruction that it waits in. */
+static const char *call_prctl(pid_t pid, long option, long value) {
+#ifdef __x86_64__
+  struct user_regs_struct saved, call;
+  int status;
+  if (ptrace(PTRACE_GETREGS, pid, 0, &saved) < 0) return "registers";
+  call = saved;
+  call.rip -= 2, call.orig_rax = -1, call.rax = SYS_prctl, call.rdi = option, call.rsi = value;
+  call.rdx = call.r10 = call.r8 = 0;
+  if (ptrace(PTRACE_SETREGS, pid, 0, &call) < 0 || ptrace(PTRACE_SINGLESTEP, pid, 0, 0) < 0) return "step";
+  if (waitpid(pid, &status, __WALL) < 0 || !WIFSTOPPED(status)) return "step";
+  if (ptrace(PTRACE_GETREGS, pid, 0, &call) < 0 || ptrace(PTRACE_SETREGS, pid, 0, &saved) < 0) return "registers";
+  return (long)call.rax < 0 ? errno = -(long)call.rax, "prctl" : NULL;
+#else
+  (void)pid, (void)option, (void)value;
+  return errno = ENOSYS, "architecture";
+#endif
+}
+
+/* subreaper PID: the task that the engine has just made for the chain's first process adopts orphans from now on. The engine
+ * makes it a subreaper only at the end, when the leaders of sessions that ended long ago have been made once more, had their
+ * children, and ended: those children would be PID 1's, and lost to the chain. */
+static const char *make_subreaper(struct fields *f) {
+  pid_t pid = number_field(f);
+  int status;
+  if (pid <= 1 || ptrace(PTRACE_SEIZE, pid, 0, 0) < 0) return "seize";
+  const char *failed = ptrace(PTRACE_INTERRUPT, pid, 0, 0) < 0 || waitpid(pid, &status, __WALL) < 0 ? "interrupt" : NULL;
+  if (!failed) failed = call_prctl(pid, PR_SET_CHILD_SUBREAPER, 1);
+  int error = errno;
+  ptrace(PTRACE_DETACH, pid, 0, 0);
+  errno = error;
+  return failed;
+}
+
 /* adopt PID LAST-PID: the restored chain's root, and where its process IDs go on. */
 static const char *adopt(struct fields *f) {
   self.chain = number_field(f);
@@ -526,6 +580,7 @@ static void handle(char *data, uint32_t size, int *fds, int count) {
   else if (!strcmp(verb, "launch")) failed = launch(&f), answered = 1;
   else if (!strcmp(verb, "time")) failed = set_time(&f);
   else if (!strcmp(verb, "engine")) failed = pass_to_engine(&f, fds, count);
+  else if (!strcmp(verb, "subreaper")) failed = make_subreaper(&f);
   else if (!strcmp(verb, "adopt")) failed = adopt(&f);
   else if (!strcmp(verb, "last-pid")) failed = last_pid(), answered = 1;
   else if (!strcmp(verb, "signal")) failed = signal_all(&f);

@@ -75,11 +75,14 @@ export class Applications {
       network: cidr,
       requested: spec.address,
     });
-    return this.#lock.run(record.aid, 'run', async () => {
-      const started = await operations.run(await operations.begin(this.#house, record, 'running'));
-      this.watch(started.record, started.environment);
-      return viewOf(started.record);
+    const started = this.#lock.run(record.aid, 'run', async () => {
+      const { record: running, environment } = await operations.run(
+        await operations.begin(this.#house, record, 'running'),
+      );
+      this.watch(running, environment);
+      return viewOf(running);
     });
+    return started.finally(() => void this.#house.pool.refill());
   }
 
   /** Fails with `WRONG_STATE`, `BLOCKED`, `TURNED_BACK`, `SLEEP_FAILED`, `NO_SPACE`; then the application runs on. */

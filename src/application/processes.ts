@@ -26,6 +26,15 @@ export const systemPid = (
   throw new AppShotError('ENVIRONMENT_FAILED', { reason: `its process ${pid} has ended` });
 };
 
+/** Whether some process is in a session whose leader has ended. Source: proc_pid_status(5), NSsid. */
+export const hasOrphans = (pids: readonly number[]): boolean => {
+  const status = pids.map((pid) => attempt(() => readFileSync(`/proc/${pid}/status`, 'utf8'), ''));
+  const innermost = (name: string): string[] =>
+    status.flatMap((text) => new RegExp(`^${name}:.*?(\\d+)$`, 'm').exec(text)?.[1] ?? []);
+  const alive = new Set(innermost('NSpid'));
+  return innermost('NSsid').some((session) => !alive.has(session));
+};
+
 const attempt = <T>(read: () => T, otherwise: T): T => {
   try {
     return read();

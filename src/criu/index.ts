@@ -6,4 +6,4 @@ export { logTail, reasonIn } from './log.ts';
 export { GHOST_LIMIT, dumpOptions, restoreOptions } from './options.ts';
 export { Schema } from './schema.ts';
 export { EngineSession } from './session.ts';
-export type { EngineChannel } from './session.ts';
+export type { EngineChannel, OnStage } from './session.ts';

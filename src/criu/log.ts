@@ -17,8 +17,14 @@ export const logTail = async (path: string): Promise<string[]> => {
   }
 };
 
+/**
+ * What the engine complains of and goes on, in a user namespace: a limit that it may not raise (it is raised before it starts), filters
+ * that it may not suspend (ours lets it work).
+ */
+const HARMLESS = /: rlimit: |suspend(ing)? seccomp/;
+
 /** The first error that a log's end tells, without its time and place; it is mostly the cause of the others. */
 export const reasonIn = (lines: readonly string[]): string | undefined => {
-  const error = lines.find((line) => line.includes('Error ('));
+  const error = lines.find((line) => line.includes('Error (') && !HARMLESS.test(line));
   return error?.replace(/^.*?Error \([^)]*\):\s*/, '').trim();
 };

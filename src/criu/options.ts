@@ -49,8 +49,6 @@ export const restoreOptions = ({ imagesFd, workFd }: Omit<DumpPlaces, 'pid'>): F
   ...common,
   imagesDirFd: imagesFd,
   workDirFd: workFd,
-  // The restored root becomes the child of PID 1, which reaps it and learns how it ended.
-  rstSibling: true,
   // The clocks go on where they stopped: PID 1 has made the time namespace and set its offsets.
   joinNs: [{ ns: 'time', nsFile: '/proc/1/ns/time_for_children' }],
   logFile: 'restore.log',

@@ -20,8 +20,8 @@ export interface EngineChannel {
   receive(handler: (message: Uint8Array | undefined) => void): void;
 }
 
-/** Called with the name of the stage, such as `network-lock`; false or a rejection makes the engine give up and undo. */
-export type OnStage = (stage: string) => boolean | Promise<boolean>;
+/** Called with the name of the stage, such as `post-dump`, and the root's PID where the engine tells it; false or a rejection makes the engine give up and undo. */
+export type OnStage = (stage: string, pid: number | undefined) => boolean | Promise<boolean>;
 
 export interface EngineAnswer {
   readonly success: boolean;
@@ -52,18 +52,22 @@ export class EngineSession {
     return this.#converse(DUMP, { ...options, notifyScripts: true }, [], onStage);
   }
 
-  /** Restores; the PID of the tree's root (as the engine sees it) is in the answer. */
-  async restore(options: Fields, descriptors: readonly number[]): Promise<number> {
-    const { success, response } = await this.#converse(RESTORE, options, descriptors, () => true);
+  /** Restores; resolves to the PID of the tree's root, as the engine sees it. Stages are told only to who asks. */
+  async restore(options: Fields, descriptors: readonly number[], onStage?: OnStage): Promise<number> {
+    const opts = { ...options, notifyScripts: onStage !== undefined };
+    const { success, response } = await this.#converse(RESTORE, opts, descriptors, onStage ?? (() => true));
     const pid = (response['restore'] as Fields | undefined)?.['pid'];
     if (!success || typeof pid !== 'number' || pid <= 0)
       throw failure(textOf(response, 'crErrmsg') || 'it could not restore the processes');
     return pid;
   }
 
-  /** Lets the engine find out what the kernel can do, and keep it for its next start; whether it is content with it. */
-  async check(options: Fields, descriptors: readonly number[]): Promise<boolean> {
-    return (await this.#converse(CHECK, options, descriptors, () => true)).success;
+  /**
+   * Lets the engine find out what the kernel can do, and keep it for its next start. What it then says of the kernel is not asked:
+   * `appshot doctor` tells that, and outside a user namespace it ends without a word.
+   */
+  async probe(options: Fields, descriptors: readonly number[]): Promise<void> {
+    await this.#converse(CHECK, options, descriptors, () => true).catch(() => undefined);
   }
 
   #converse(
@@ -73,12 +77,22 @@ export class EngineSession {
     onStage: OnStage,
   ): Promise<EngineAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<EngineAnswer>();
+    // Why a stage was refused matters more than the engine's answer to that.
+    let refusal: unknown;
     const handle = async (bytes: Uint8Array | undefined): Promise<void> => {
       if (!bytes) throw failure('it ended without an answer');
       const response = this.#schema.decode('criu_resp', bytes);
-      if (response['type'] !== NOTIFY) return resolve({ success: response['success'] === true, response });
-      const stage = textOf(response['notify'] as Fields | undefined, 'script');
-      const accepted = await Promise.resolve(onStage(stage)).catch(() => false);
+      if (response['type'] !== NOTIFY) {
+        if (refusal !== undefined) return reject(refusal);
+        return resolve({ success: response['success'] === true, response });
+      }
+      const notify = response['notify'] as Fields | undefined;
+      const pid = notify?.['pid'];
+      const stage = onStage(textOf(notify, 'script'), typeof pid === 'number' && pid > 0 ? pid : undefined);
+      const accepted = await Promise.resolve(stage).catch((error: unknown) => {
+        refusal = error;
+        return false;
+      });
       await this.#send({ type: NOTIFY, notifySuccess: accepted });
     };
     this.#channel.receive((bytes) => void handle(bytes).catch(reject));

@@ -74,7 +74,7 @@ export class Daemon {
     const { house } = this.#services;
     const fill = async (): Promise<void> => {
       const scout = await house.pool.take('');
-      await warmUp(this.#shop, house.schema, scout, this.#shop.directory);
+      await warmUp(this.#shop, house.schema, scout);
       await house.pool.discard(scout);
     };
     fill()

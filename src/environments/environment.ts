@@ -238,6 +238,11 @@ export class Environment implements EnvironmentIdentity {
     };
   }
 
+  /** Lets the task that will be the chain's first process adopt orphans while the chain is still being restored. */
+  async makeSubreaper(pid: number): Promise<void> {
+    await this.#control.call(['subreaper', String(pid)]);
+  }
+
   /** Tells PID 1 which process was restored as the chain's first, and where process IDs go on. */
   async adopt(pid: number, lastPid: number): Promise<void> {
     await this.#control.call(['adopt', String(pid), String(lastPid)]);

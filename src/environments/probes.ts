@@ -19,23 +19,18 @@ export const makeProbes = (): number => {
   return descriptor;
 };
 
-/** Lets both engines look once, in an environment that is nobody's; it is used up. `scratch` is any directory. */
-export const warmUp = async (
-  shop: Workshop,
-  schema: Schema,
-  environment: Environment,
-  scratch: string,
-): Promise<void> => {
-  const directory = openFd(scratch);
+/** Lets both engines look once, in an environment that is nobody's; it is used up. */
+export const warmUp = async (shop: Workshop, schema: Schema, environment: Environment): Promise<void> => {
+  const directory = openFd(environment.directory);
   try {
     const inside = { imagesFd: PASSED_DESCRIPTORS.images, workFd: PASSED_DESCRIPTORS.work };
-    await new EngineSession(schema, environment.engine).check(restoreOptions(inside), [directory, directory]);
+    await new EngineSession(schema, environment.engine).probe(restoreOptions(inside), [directory, directory]);
     const engine = await startOutsideEngine(shop.init, environment.pid, shop.engine, {
       images: directory,
       work: directory,
     });
     const outside = { imagesFd: DUMP_DESCRIPTORS.images, workFd: DUMP_DESCRIPTORS.work };
-    await new EngineSession(schema, engine.channel).check(restoreOptions(outside), []);
+    await new EngineSession(schema, engine.channel).probe(restoreOptions(outside), []);
     await engine.started.exited;
   } finally {
     close(directory);

@@ -90,7 +90,12 @@ export const overlay = ({ lower, upper, work, handles = false }: OverlayOptions)
     ...lowerOptions(lower),
     ['upperdir', escapeOverlayPath(upper)],
     ['workdir', escapeOverlayPath(work)],
-    ...(handles ? ([['index', 'on'], ['nfs_export', 'on']] as const) : []),
+    ...(handles
+      ? ([
+          ['index', 'on'],
+          ['nfs_export', 'on'],
+        ] as const)
+      : []),
   ]);
 
 export interface TmpfsOptions {

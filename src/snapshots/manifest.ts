@@ -39,6 +39,8 @@ export const Manifest = z.looseObject({
     /** PID of the chain's first process, and the ID given out last, inside. */
     root: z.number().int().positive(),
     last: z.number().int().positive(),
+    /** Whether some of them are in a session whose leader has ended, as daemons are. */
+    orphans: z.boolean(),
   }),
   reachable: Reachable,
   files: z.array(FileEntry).max(100_000),

@@ -40,7 +40,8 @@ export interface HttpConnection {
 }
 
 export const httpConnection = (to: Inside): HttpConnection => {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  // Node's agents send TCP keep-alive probes each second unless told otherwise: packets, and so a reason to wake.
+  const agent = new Agent({ keepAlive: true, keepAliveMsecs: 3_600_000, maxSockets: 1 });
   let port: number | undefined;
   return {
     get: async (path) => {

@@ -14,7 +14,7 @@ import type { Manifest, Reachable } from '../../snapshots/index.ts';
 import { environmentOf } from '../context.ts';
 import type { HeldDump, Work } from '../context.ts';
 import { engineFailure } from '../evidence.ts';
-import { systemPid } from '../processes.ts';
+import { hasOrphans, systemPid } from '../processes.ts';
 import { findBlockers } from '../check.ts';
 import type { Executor } from './executor.ts';
 
@@ -123,6 +123,7 @@ const dump = async (work: Work, snapshot: string): Promise<HeldDump> => {
   const root = Number(record.data['rootPid']);
   const last = await environment.lastPid();
   const chain = systemPid(house, environment, root);
+  const orphans = hasOrphans(house.processesIn(environment.id));
   const engine = await startEngine(work, await house.store.begin(snapshot));
   const verdict = Promise.withResolvers<boolean>();
   const saved = Promise.withResolvers<void>();
@@ -155,7 +156,7 @@ const dump = async (work: Work, snapshot: string): Promise<HeldDump> => {
   };
   await saved.promise;
   if (!clocks) throw new Error('the engine saved without freezing');
-  return { snapshot, frozenAt, clocks, processes: { root, last } };
+  return { snapshot, frozenAt, clocks, processes: { root, last, orphans } };
 };
 
 /**

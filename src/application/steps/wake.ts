@@ -1,7 +1,9 @@
 /** Steps that wake an application from its snapshot. Nothing here starts a process: the engine already waits. */
 import { closeSync, openSync } from 'node:fs';
 import { EngineSession, restoreOptions } from '../../criu/index.ts';
+import type { OnStage } from '../../criu/index.ts';
 import { PASSED_DESCRIPTORS } from '../../environments/index.ts';
+import type { Environment } from '../../environments/index.ts';
 import { boottimeNow, monotonicNow } from '../../kernel/index.ts';
 import { environmentOf } from '../context.ts';
 import { engineFailure } from '../evidence.ts';
@@ -16,6 +18,14 @@ export const verify: Executor = {
     work.manifest = await house.store.verify(snapshot.id, snapshot.digest);
   },
 };
+
+/** While it is restored, so that daemons come back as children of the chain's first process. */
+const adoptOrphans =
+  (environment: Environment): OnStage =>
+  async (stage, pid) => {
+    if (stage === 'setup-namespaces' && pid !== undefined) await environment.makeSubreaper(pid);
+    return true;
+  };
 
 /** Brings the processes back: clocks go on where they stopped, process IDs too. Undone with the environment. */
 export const restore: Executor = {
@@ -35,7 +45,11 @@ export const restore: Executor = {
         imagesFd: PASSED_DESCRIPTORS.images,
         workFd: PASSED_DESCRIPTORS.work,
       });
-      const restoring = new EngineSession(house.schema, environment.engine).restore(options, descriptors);
+      const restoring = new EngineSession(house.schema, environment.engine).restore(
+        options,
+        descriptors,
+        processes.orphans ? adoptOrphans(environment) : undefined,
+      );
       house.faults.at('wake', 'restore', 'during', environment);
       const pid = await restoring;
       await environment.adopt(pid, processes.last);
