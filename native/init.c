@@ -213,6 +213,8 @@ static void run_process(struct fields *f, uint64_t capabilities) {
   for (int s = 1; s < 32; s++) signal(s, SIG_DFL);
   environ = env;
   execvpe(argv[0], argv, env);
+  // A script whose interpreter is missing fails like a missing file.
+  if (errno == ENOENT && strchr(argv[0], '/') && access(argv[0], F_OK) == 0) errno = ENOEXEC;
   fail_process(name, "execute");
 }
 
@@ -512,6 +514,7 @@ static const char *pass_to_engine(struct fields *f, int *fds, int count) {
   for (int i = 0; i < count; i++)
     if (dup2(fds[i], FIRST_PASSED + i) < 0) return "descriptors";
   if (self.engine < 0) return errno = EPIPE, "engine";
+  self.state = "restoring";
   return send(self.engine, f->at, f->end - f->at, MSG_NOSIGNAL) < 0 ? "engine" : NULL;
 }
 

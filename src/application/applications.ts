@@ -55,6 +55,12 @@ export class Applications {
     });
   }
 
+  /** Lets go of everything that runs, without changing it: the daemon ends. */
+  release(): void {
+    for (const environment of this.#environments.values()) environment.release();
+    this.#environments.clear();
+  }
+
   /** Makes a sleeper known to the network, so that it wakes when it is asked for. */
   expect(record: ApplicationRecord): void {
     this.#byAddress.set(record.address, record.aid);

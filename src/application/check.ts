@@ -5,10 +5,12 @@ import type { ApplicationRecord } from '../registry/index.ts';
 import { blockers, holdings, listProcesses } from '../resources/index.ts';
 import type { ResourceInput } from '../resources/index.ts';
 import type { House } from './context.ts';
-import { systemPid } from './processes.ts';
+import { isEngine, systemPid } from './processes.ts';
 
 const inputOf = (house: House, record: ApplicationRecord, environment: Environment): ResourceInput => ({
-  pids: house.processesIn(environment.id).filter((pid) => pid !== environment.pid),
+  pids: house
+    .processesIn(environment.id)
+    .filter((pid) => pid !== environment.pid && !isEngine(house.engine, pid)),
   initPid: environment.pid,
   rootPid: systemPid(house, environment, Number(record.data['rootPid'])),
   diagnosis: environment.diagnosis,

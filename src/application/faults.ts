@@ -4,6 +4,7 @@
  * WHEN is `before`, `after`, or a stage of the engine such as `post-dump`; ACTION is `kill` (the daemon dies as by SIGKILL),
  * `fail` (the step fails) or `engine` (the engine's processes are killed). Without the variable nothing is ever injected.
  */
+import type { Engine } from '../criu/index.ts';
 import type { Environment } from '../environments/index.ts';
 import { childrenOf, isEngine } from './processes.ts';
 
@@ -13,7 +14,10 @@ export class Faults {
   readonly #point: string | undefined;
   readonly #action: Action | undefined;
 
-  constructor(variable: string | undefined) {
+  readonly #engine: Engine;
+
+  constructor(variable: string | undefined, engine: Engine) {
+    this.#engine = engine;
     const [point, action] = variable?.split('=') ?? [];
     this.#point = point;
     this.#action = action === 'kill' || action === 'fail' || action === 'engine' ? action : undefined;
@@ -24,10 +28,12 @@ export class Faults {
     if (!this.#action || this.#point !== `${operation}.${step}.${when}`) return;
     if (this.#action === 'kill') process.kill(process.pid, 'SIGKILL');
     if (this.#action === 'fail') throw new Error(`a fault was asked for at ${this.#point}`);
-    if (environment) for (const pid of enginesBeside(environment.pid)) process.kill(pid, 'SIGKILL');
+    if (environment) for (const pid of this.#engines(environment.pid)) process.kill(pid, 'SIGKILL');
+  }
+
+  /** The engine that waits in an environment, and those that this daemon started from outside, two helpers further down. */
+  #engines(pid: number): number[] {
+    const outside = childrenOf(process.pid).flatMap(childrenOf).flatMap(childrenOf);
+    return [...childrenOf(pid), ...outside].filter((one) => isEngine(this.#engine, one));
   }
 }
-
-/** The engine that waits in an environment, and those that this daemon started from outside, two helpers further down. */
-const enginesBeside = (pid: number): number[] =>
-  [...childrenOf(pid), ...childrenOf(process.pid).flatMap(childrenOf).flatMap(childrenOf)].filter(isEngine);

@@ -154,7 +154,7 @@ export const wake = async (begun: Begun): Promise<{ result: WakeResult; environm
     timings: work.timings,
   };
   const record = await settle(work, 'running', null, { lastWake: result });
-  work.house.emit('running', record, { data: { ms, woken: true } });
+  work.house.emit('running', record, { data: { ms } });
   return { result: { ...result, ...viewOf(record) }, environment: requireEnvironment(work) };
 };
 

@@ -1,7 +1,7 @@
 /** The processes of a running application, by their IDs inside and on this machine. */
-import { readFileSync, readlinkSync } from 'node:fs';
-import { basename } from 'node:path';
+import { readFileSync, statSync } from 'node:fs';
 import { AppShotError } from '../common/index.ts';
+import type { Engine } from '../criu/index.ts';
 import type { Environment } from '../environments/index.ts';
 import type { House } from './context.ts';
 
@@ -51,10 +51,8 @@ export const childrenOf = (pid: number): number[] =>
     .map(Number);
 
 /** Whether a process is the engine, or a task that it is still restoring: both execute the engine's file. */
-export const isEngine = (pid: number): boolean =>
-  attempt(
-    () =>
-      !basename(readlinkSync(`/proc/${pid}/exe`)).startsWith('init') &&
-      readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('criu'),
-    false,
-  );
+export const isEngine = ({ command: [program] }: Engine, pid: number): boolean =>
+  attempt(() => {
+    const [running, engine] = [statSync(`/proc/${pid}/exe`), statSync(program)];
+    return running.ino === engine.ino && running.dev === engine.dev;
+  }, false);

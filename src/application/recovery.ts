@@ -68,8 +68,13 @@ const keepAsleep = async (found: Case): Promise<void> => {
 /** The restore may be complete although nobody was there to hear of it: then it must not be thrown away. */
 const finishWake = async (found: Case, environment: Environment): Promise<void> => {
   const { house, record } = found;
+  const state = await environment.stateFound();
+  if (state === 'ready' || state === 'rooted') return keepAsleep(found);
   const end = performance.now() + RESTORE.patience;
-  while (house.processesIn(environment.id).some(isEngine) && performance.now() < end)
+  while (
+    house.processesIn(environment.id).some((pid) => isEngine(house.engine, pid)) &&
+    performance.now() < end
+  )
     await delay(RESTORE.interval);
   const snapshot = record.snapshot && (await house.registry.getSnapshot(record.snapshot));
   if (!snapshot) return keepAsleep(found);

@@ -84,11 +84,12 @@ export class Daemon {
 
   /** Lets go of everything; with a `deadline` in ms after which open requests are cut off. */
   async close(deadline: number): Promise<void> {
-    const { house, scheduler } = this.#services;
+    const { house, scheduler, applications } = this.#services;
     scheduler.close();
     await closeServer(this.#server, deadline);
     await house.network.shut({ remove: (await house.registry.list()).length === 0 });
     await house.pool.close();
+    applications.release();
     this.#shop.cgroups.close();
     await house.registry.close();
     this.#release.forEach((one) => one());
@@ -150,7 +151,7 @@ const assemble = async (
     processesIn: (id) => cgroups.processes(id),
     limit: (id, limits) => cgroups.limit(id, limits),
     log,
-    faults: new Faults(process.env['APPSHOT_FAULT']),
+    faults: new Faults(process.env['APPSHOT_FAULT'], engine),
     emit: (type, record, extra = {}) => {
       events.emit(type, record, extra);
       metrics.count(type, extra.data);

@@ -61,7 +61,7 @@ export class Metrics {
     if (type === 'asleep') this.#durations.observe({ operation: 'sleep' }, ms / 1000);
     else if (type === 'running' && data?.['woken'] === true)
       this.#durations.observe({ operation: 'wake' }, ms / 1000);
-    else if (type.endsWith('-failed')) this.#failures.inc({ operation: type.slice(0, -'-failed'.length) });
+    if (type.endsWith('-failed')) this.#failures.inc({ operation: type.slice(0, -'-failed'.length) });
     else if (type === 'turned-back') this.#failures.inc({ operation: 'sleep' });
   }
 

@@ -23,7 +23,7 @@ export interface ControlEvents {
   closed(): void;
 }
 
-/** What PID 1 says first: `ready`, `rooted`, `running` or `ended`. */
+/** What PID 1 says first: `ready`, `rooted`, `restoring`, `running` or `ended`. */
 export interface Hello {
   readonly state: string;
   readonly status: number;

@@ -184,6 +184,11 @@ export class Environment implements EnvironmentIdentity {
     return index;
   }
 
+  /** How far it had come when this daemon took hold of it: `ready`, `rooted`, `restoring`, `running` or `ended`. */
+  async stateFound(): Promise<string> {
+    return (await this.#control.hello.promise).state;
+  }
+
   on(events: Partial<ControlEvents>): void {
     this.#control.on(events);
   }

@@ -40,6 +40,11 @@ export const writeIdentityFiles = (upper: string, { hostname, address }: Identit
   );
 };
 
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'it may not be executed by this user, or is a directory',
+  ENOEXEC: 'it is no program, or a script whose interpreter is missing',
+};
+
 const refusal = (
   spec: ChainSpec,
   failed: { process: string; stage: string; errno: number },
@@ -55,7 +60,7 @@ const refusal = (
     });
   return reason === 'ENOENT'
     ? new AppShotError('COMMAND_NOT_FOUND', { command })
-    : new AppShotError('COMMAND_NOT_EXECUTABLE', { command, reason });
+    : new AppShotError('COMMAND_NOT_EXECUTABLE', { command, reason: REASONS[reason] ?? reason });
 };
 
 /**

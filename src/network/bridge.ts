@@ -31,7 +31,9 @@ import type { Network as Cidr } from '../registry/index.ts';
  * How senders wait for a sleeping application: a question each 250 ms, for two minutes at most (a wake is expected to take
  * milliseconds, a large one that is copied seconds), and 16 MiB of held packets for each address.
  */
-export const PATIENT = { retransmitMs: 250, multicastProbes: 480, queueBytes: 16 << 20 } as const;
+const PATIENT = { retransmitMs: 250, multicastProbes: 480, queueBytes: 16 << 20 } as const;
+/** The same for an application's own kernel, which no filter tells at once that an address is nobody's: 20 s. */
+export const PATIENT_INSIDE = { ...PATIENT, multicastProbes: 80 } as const;
 /** The route that catches packets for the network when the bridge is gone; any other route to it wins over this one. */
 const UNREACHABLE_METRIC = 0x7fffffff;
 

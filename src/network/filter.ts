@@ -3,10 +3,13 @@
  *
  * A packet to a port on which the application listens, or of a connection it holds, passes; nobody owns the address, so the
  * kernel asks for it by ARP and holds the packet, and the question wakes the application. All others get the answer they
- * would get if it ran: a reset, or port unreachable. Rules apply only to addresses that are asleep.
+ * would get if it ran: a reset, or port unreachable. Those to an address that no application has are refused at once, since
+ * the kernel is told to be far more patient than usual with an address that does not answer.
  */
 import { Nftables, isErrno } from '../kernel/index.ts';
 import type { NftCommand } from '../kernel/index.ts';
+import { formatAddress } from '../registry/index.ts';
+import type { Network as Cidr } from '../registry/index.ts';
 
 export interface Endpoint {
   readonly protocol: 'tcp' | 'udp';
@@ -34,6 +37,8 @@ const match = (left: unknown, right: unknown): Json => ({ match: { op: '==', lef
 const concat = (...parts: unknown[]): Json => ({ concat: parts });
 const DESTINATION = payload('ip', 'daddr');
 const SETS: Readonly<Record<string, readonly string[] | string>> = {
+  /** The addresses of applications: packets to all others in the network are refused at once. */
+  known: 'ipv4_addr',
   asleep: 'ipv4_addr',
   tcp: ['ipv4_addr', 'inet_service'],
   udp: ['ipv4_addr', 'inet_service'],
@@ -63,7 +68,7 @@ export class WakeFilter {
   readonly #table: string;
 
   /** Replaces what an earlier daemon left. Throws `KernelError` where the kernel has no nf_tables. */
-  constructor(table: string, bridge: string) {
+  constructor(table: string, bridge: string, network: Cidr) {
     this.#nft = new Nftables();
     this.#table = table;
     const own = { family: FAMILY, table };
@@ -73,11 +78,15 @@ export class WakeFilter {
     const hook = (name: string): NftCommand => ({
       add: { chain: { ...own, name, type: 'filter', hook: name, prio: 0, policy: 'accept' } },
     });
-    const enter = [
-      match({ meta: { key: 'oifname' } }, bridge),
-      match(DESTINATION, '@asleep'),
-      { goto: { target: 'check' } },
+    const here = match({ meta: { key: 'oifname' } }, bridge);
+    const prefix = { prefix: { addr: formatAddress(network.base), len: network.prefix } };
+    const nobody = [
+      here,
+      match(DESTINATION, prefix),
+      { match: { op: '!=', left: DESTINATION, right: '@known' } },
+      { reject: { type: 'icmp', expr: 'host-unreachable' } },
     ];
+    const sleeper = [here, match(DESTINATION, '@asleep'), { goto: { target: 'check' } }];
     this.#nft.run([
       { add: { table: { family: FAMILY, name: table } } },
       { delete: { table: { family: FAMILY, name: table } } },
@@ -85,7 +94,7 @@ export class WakeFilter {
       ...Object.entries(SETS).map(([name, type]) => ({ add: { set: { ...own, name, type } } })),
       { add: { chain: { ...own, name: 'check' } } },
       ...CHECK.map((expr) => rule('check', expr)),
-      ...['output', 'forward'].flatMap((name) => [hook(name), rule(name, enter)]),
+      ...['output', 'forward'].flatMap((name) => [hook(name), rule(name, nobody), rule(name, sleeper)]),
     ]);
   }
 
@@ -107,26 +116,43 @@ export class WakeFilter {
     ]);
   }
 
-  #change(verb: 'add' | 'delete', address: string, reachable: Reachability): void {
-    const commands = [...this.#elements(address, reachable)]
+  #commands(verb: 'add' | 'delete', address: string, reachable: Reachability): NftCommand[] {
+    return [...this.#elements(address, reachable)]
       .filter(([, elem]) => elem.length > 0)
       .map(([name, elem]) => ({ [verb]: { element: { family: FAMILY, table: this.#table, name, elem } } }));
+  }
+
+  /** What was never there needs no deleting. */
+  #delete(commands: readonly NftCommand[]): void {
     try {
       this.#nft.run(commands);
     } catch (error) {
-      // An address that never slept has nothing to delete.
-      if (verb === 'add' || !isErrno(error, 'ENOENT')) throw error;
+      if (!isErrno(error, 'ENOENT')) throw error;
     }
+  }
+
+  /** The address is an application's: packets to it are delivered, or held. */
+  admit(address: string): void {
+    this.#nft.run([
+      { add: { element: { family: FAMILY, table: this.#table, name: 'known', elem: [address] } } },
+    ]);
+  }
+
+  /** The address is nobody's any more. */
+  dismiss(address: string): void {
+    this.#delete([
+      { delete: { element: { family: FAMILY, table: this.#table, name: 'known', elem: [address] } } },
+    ]);
   }
 
   /** From now on only these packets reach the address. */
   close(address: string, reachable: Reachability): void {
-    this.#change('add', address, reachable);
+    this.#nft.run(this.#commands('add', address, reachable));
   }
 
   /** From now on all packets reach the address; `reachable` is what it was closed with. */
   open(address: string, reachable: Reachability): void {
-    this.#change('delete', address, reachable);
+    this.#delete(this.#commands('delete', address, reachable));
   }
 
   dispose(): void {

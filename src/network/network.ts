@@ -13,7 +13,7 @@ import {
   setNeighbourParameters,
 } from '../kernel/index.ts';
 import type { ArpQuestion, NetlinkSocket } from '../kernel/index.ts';
-import { Bridge, PATIENT, macOf } from './bridge.ts';
+import { Bridge, PATIENT_INSIDE, macOf } from './bridge.ts';
 import { WakeFilter } from './filter.ts';
 import type { Reachability } from './filter.ts';
 import { isReason } from './question.ts';
@@ -67,7 +67,7 @@ export class Network {
   /** Without nf_tables every packet wakes; `appshot doctor` says so. */
   #openFilter(table: string): WakeFilter | undefined {
     try {
-      if (Nftables.available()) return new WakeFilter(table, this.bridge.names.bridge);
+      if (Nftables.available()) return new WakeFilter(table, this.bridge.names.bridge, this.bridge.cidr);
     } catch (err) {
       this.#log.warn({ err }, 'no packet filter: packets to ports that are not listened on wake too');
     }
@@ -102,6 +102,7 @@ export class Network {
 
   /** The address answers only to what `reachable` names from now on, as a sleeper's must. */
   close(address: string, reachable: Reachability): void {
+    this.#filter?.admit(address);
     const before = this.#absent.get(address);
     if (before) this.#filter?.open(address, before.reachable);
     this.#filter?.close(address, reachable);
@@ -118,6 +119,7 @@ export class Network {
 
   /** Puts the address on the bridge behind this port: held packets flow. */
   connect(address: string, port: Port): void {
+    this.#filter?.admit(address);
     const absent = this.#absent.get(address);
     if (absent) this.#filter?.open(address, absent.reachable);
     this.#absent.delete(address);
@@ -132,15 +134,16 @@ export class Network {
       setNeighbour(port.inner, { index: port.innerLink, address, mac: macOf(address), state: 'reachable' });
   }
 
-  /** Prepares a new port: its kernel waits for sleepers as patiently as this machine's. */
+  /** Prepares a new port: its kernel waits for sleepers too. */
   prepare(port: Port): void {
-    setNeighbourParameters(port.inner, port.innerLink, PATIENT);
+    setNeighbourParameters(port.inner, port.innerLink, PATIENT_INSIDE);
   }
 
   /** Forgets an address that is no application's any more. */
   forget(address: string): void {
     const absent = this.#absent.get(address);
     if (absent) this.#filter?.open(address, absent.reachable);
+    this.#filter?.dismiss(address);
     this.#absent.delete(address);
     this.#connected.delete(address);
   }

@@ -174,15 +174,15 @@ test('capabilities as in a container, with the ones asked for', async () => {
 });
 
 test('check names what blocks a snapshot; sleep then refuses and harms nothing', async () => {
-  const app = await launch(lab, 'ring', { command: [PYTHON, fixture('uring.py'), '8087'] });
+  const app = await launch(lab, 'queue', { command: [PYTHON, fixture('queue.py'), '8087'] });
   const at = { lab, address: app.address };
   const { pid } = await eventually(() => askJson<{ pid: number }>(at, 8087, 'state'));
   const report = await app.check();
   expect(report.ok).toBe(false);
-  expect(report.blockers).toContainEqual(expect.objectContaining({ kind: 'io_uring', pid }));
+  expect(report.blockers).toContainEqual(expect.objectContaining({ kind: 'message-queue', pid }));
   const refused = await lab.appshot('sleep', app.aid);
   expect(refused.code).toBe(1);
-  expect(refused.stderr).toMatch(/io_uring.*\[BLOCKED\]/);
+  expect(refused.stderr).toMatch(/message queue.*\[BLOCKED\]/);
   expect(await app.state()).toBe('running');
   expect(await askJson(at, 8087, 'drop')).toEqual({ held: false, pid });
   expect(await app.check()).toMatchObject({ ok: true, blockers: [] });

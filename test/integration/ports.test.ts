@@ -12,15 +12,16 @@ const UDP_PORT = 5353;
 const REFUSED_WITHIN_MS = 1000;
 
 /** Sends a datagram from a connected socket and tells whether a refusal comes back within half a second. */
+/** Rules refuse a local sender's datagram in the call that sends it; from elsewhere, and awake, the answer comes by ICMP. */
 const DATAGRAM = `
 import socket, sys
 client = socket.socket(type=socket.SOCK_DGRAM)
 client.settimeout(0.5)
 client.connect((sys.argv[1], int(sys.argv[2])))
-client.send(b"knock")
 try:
+    client.send(b"knock")
     client.recv(16)
-except ConnectionRefusedError:
+except (ConnectionRefusedError, PermissionError):
     print("refused")
 except TimeoutError:
     print("taken")

@@ -29,14 +29,20 @@ afterAll(async () => {
   await lab[Symbol.asyncDispose]();
 });
 
+/** In every other round nobody asks in this time, so that the sleep completes and the next packets wake. */
+const QUIET_MS = { from: 100, to: 500 } as const;
+
 /** Different for each client and request, the same in each run. */
-const offset = (client: number, request: number): number => ((client * 37 + request * 131) * 17) % SPREAD_MS;
+const offset = (round: number, client: number, request: number): number => {
+  const time = ((client * 37 + request * 131) * 17) % SPREAD_MS;
+  return round % 2 === 1 && time > QUIET_MS.from && time < QUIET_MS.to ? QUIET_MS.to : time;
+};
 
 /** Sends a client's requests of one round, each at its time. */
-const burst = async (client: number, ask: () => Promise<Answer>): Promise<Answer[]> => {
-  const times = Array.from({ length: REQUESTS_A_ROUND }, (_, request) => offset(client, request)).toSorted(
-    (a, b) => a - b,
-  );
+const burst = async (round: number, client: number, ask: () => Promise<Answer>): Promise<Answer[]> => {
+  const times = Array.from({ length: REQUESTS_A_ROUND }, (_, request) =>
+    offset(round, client, request),
+  ).toSorted((a, b) => a - b);
   const began = performance.now();
   const answers: Answer[] = [];
   for (const time of times) {
@@ -62,7 +68,7 @@ test('a thousand requests of twenty clients at the moments of sleeping and wakin
   const outcomes: string[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     const sleeping = lab.appshot('sleep', app.aid);
-    const burstAnswers = await Promise.all(askers.map((ask, client) => burst(client, ask)));
+    const burstAnswers = await Promise.all(askers.map((ask, client) => burst(round, client, ask)));
     answers.push(...burstAnswers.flat());
     const { code, stderr } = await sleeping;
     outcomes.push(code === 0 ? 'asleep' : stderr);

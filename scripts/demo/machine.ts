@@ -1,0 +1,17 @@
+/** What the demo measures, read from the kernel and not from AppShot. */
+import { readFileSync } from 'node:fs';
+
+const KIB_PER_MB = 1000_000 / 1024;
+
+const field = (file: string, name: string): number => {
+  const match = new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(readFileSync(file, 'utf8'));
+  if (match === null) throw new Error(`${file} has no ${name}`);
+  return Number(match[1]) / KIB_PER_MB;
+};
+
+/** Memory that new programs could have now, in MB. */
+export const availableMb = (): number => field('/proc/meminfo', 'MemAvailable');
+
+/** Memory that these processes hold, in MB; what they share with others counts in part. Throws when one is gone. */
+export const heldMb = (pids: readonly number[]): number =>
+  pids.reduce((total, pid) => total + field(`/proc/${pid}/smaps_rollup`, 'Pss'), 0);
