@@ -6,6 +6,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { median } from '../bench/statistics.ts';
+import { table } from '../bench/table.ts';
 import type { AppView, SleepResult } from '../src/api/index.ts';
 import { applicationOf } from '../test/support/application.ts';
 import type { Application } from '../test/support/application.ts';
@@ -15,8 +16,8 @@ import { get, httpConnection } from '../test/support/http-client.ts';
 import type { HttpConnection } from '../test/support/http-client.ts';
 import { createLab } from '../test/support/lab.ts';
 import type { Lab } from '../test/support/lab.ts';
-import { availableMb, heldMb } from './demo/machine.ts';
-import { must, step, StepFailed, table } from './demo/story.ts';
+import { heldMb, programsMb } from './demo/machine.ts';
+import { must, step, StepFailed } from './demo/story.ts';
 
 const PORT = 8080;
 const HELD_MB = 400;
@@ -65,7 +66,7 @@ const begin = async (lab: Lab): Promise<Scene> => {
 const sleep = async ({ lab, app }: Scene): Promise<void> => {
   await step(`appshot sleep ${app.name}`, async () => {
     const pids = (await app.inspect()).processes.map((one) => one.systemPid);
-    const [held, available] = [heldMb(pids), availableMb()];
+    const [held, programs] = [heldMb(pids), programsMb()];
     must(pids.length >= 2 && held > HELD_MB, `the chain should hold ${HELD_MB} MB, but holds ${mb(held)}`);
     const slept = await app.sleep();
     const left = processesOf(lab).filter((one) => pids.includes(one.pid));
@@ -74,7 +75,7 @@ const sleep = async ({ lab, app }: Scene): Promise<void> => {
     return [
       `asleep in ${ms(slept.ms)}; its snapshot has ${mb(slept.bytes / 1e6)}`,
       `its processes: ${pids.length} before, 0 now; the memory they held: ${mb(held)} before, 0 now`,
-      `available on this machine: ${mb(availableMb() - available)} more than before`,
+      `all programs of this machine: ${mb(programs)} before, ${mb(programsMb())} now`,
     ];
   });
 };
@@ -126,7 +127,7 @@ const compare = async (scene: Scene): Promise<void> => {
   const to = lab.namespace.inside(app.address, PORT);
   const [sleeps, wakes, awake, cold]: [SleepResult[], number[], number[], number[]] = [[], [], [], []];
   let visit = 3;
-  await step(`${ROUNDS} more rounds, and as many cold starts of the same two programs without AppShot`, async () => {
+  await step(`${ROUNDS} more rounds, beside cold starts of the two without AppShot`, async () => {
     for (let round = 0; round < ROUNDS; round++) {
       sleeps.push(await app.sleep());
       const woken = await get(to, '/');
@@ -136,7 +137,7 @@ const compare = async (scene: Scene): Promise<void> => {
       visit += 2;
       must((JSON.parse(woken.body) as Visit).visit === visit - 1, `visit ${visit - 1} was counted wrongly`);
     }
-    return table([
+    return table('lrl', [
       ['', 'median', ''],
       ['cold start, to the first answer', ms(median(cold)), 'visits and memory lost'],
       ['wake, first packet to answer', ms(median(wakes)), 'everything kept'],

@@ -9,8 +9,8 @@ const field = (file: string, name: string): number => {
   return Number(match[1]) / KIB_PER_MB;
 };
 
-/** Memory that new programs could have now, in MB. */
-export const availableMb = (): number => field('/proc/meminfo', 'MemAvailable');
+/** Memory that all programs of this machine hold, without files, in MB. */
+export const programsMb = (): number => field('/proc/meminfo', 'AnonPages');
 
 /** Memory that these processes hold, in MB; what they share with others counts in part. Throws when one is gone. */
 export const heldMb = (pids: readonly number[]): number =>

@@ -1,4 +1,4 @@
-/** What the demo prints: a numbered step with its result below it, and a table. */
+/** What the demo prints: a numbered step with its result below it. */
 
 /** A step that did not do what it shows. */
 export class StepFailed extends Error {
@@ -22,14 +22,3 @@ export const step = async (title: string, work: () => Promise<readonly string[]>
 export function must(holds: boolean, what: string): asserts holds {
   if (!holds) throw new Error(what);
 }
-
-/** Columns of equal width, the first to the left, the others to the right. */
-export const table = (rows: readonly (readonly string[])[]): string[] => {
-  const columns = Math.max(...rows.map((row) => row.length));
-  const widths = Array.from({ length: columns }, (_, at) =>
-    Math.max(...rows.map((row) => (row[at] ?? '').length)),
-  );
-  const cell = (text: string, at: number): string =>
-    at === 0 ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0);
-  return rows.map((row) => row.map(cell).join('   ').trimEnd());
-};
