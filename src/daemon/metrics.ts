@@ -57,10 +57,10 @@ export class Metrics {
 
   /** Counts an operation that has ended, from its event. */
   count(type: string, data: Record<string, unknown> | undefined): void {
-    const ms = Number(data?.['ms']);
-    if (type === 'asleep') this.#durations.observe({ operation: 'sleep' }, ms / 1000);
-    else if (type === 'running' && data?.['woken'] === true)
-      this.#durations.observe({ operation: 'wake' }, ms / 1000);
+    const ms = data?.['ms'];
+    // What was found as it is after a restart took no time.
+    if (typeof ms === 'number')
+      this.#durations.observe({ operation: type === 'asleep' ? 'sleep' : 'wake' }, ms / 1000);
     if (type.endsWith('-failed')) this.#failures.inc({ operation: type.slice(0, -'-failed'.length) });
     else if (type === 'turned-back') this.#failures.inc({ operation: 'sleep' });
   }
