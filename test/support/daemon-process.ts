@@ -41,14 +41,17 @@ export const startDaemon = async (command: DaemonCommand): Promise<DaemonProcess
   const silence = new Promise<never>((_resolve, reject) => {
     const fail = (what: string): void => reject(new Error(`the daemon ${what}:\n${endOf(command.log)}`));
     const timer = setTimeout(() => fail(`was not ready after ${READY_WITHIN_MS} ms`), READY_WITHIN_MS);
-    void firstLine.then(() => clearTimeout(timer));
+    // After the first line the daemon's end is no failure of its start, and its log may be gone by then.
+    let ready = false;
+    void firstLine.then(() => {
+      ready = true;
+      clearTimeout(timer);
+    });
     void daemon.exited.then((exit) => {
       clearTimeout(timer);
-      fail(`ended (code ${exit.code}, signal ${exit.signal}) before it was ready`);
+      if (!ready) fail(`ended (code ${exit.code}, signal ${exit.signal}) before it was ready`);
     });
   });
-  // After the first line the daemon's end is no failure of its start.
-  silence.catch(() => undefined);
   const ready = await Promise.race([firstLine, silence]);
   return {
     pid: daemon.pid,
