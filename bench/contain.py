@@ -1,13 +1,13 @@
 """contain.py ROOT COMMAND...: becomes the first process of a container: run it by `unshare --pid --fork --net --ipc --uts --mount`.
 
-It gives the new namespaces what a container runtime gives them: the machine's files bound to ROOT as root, /proc, /dev and /tmp of their
-own, loopback up, io_uring refused (ENOSYS) as AppShot does and runtimes' profiles do, no descriptor from outside. Then it executes.
+It gives the new namespaces what container runtimes give theirs: the machine's files, bound to ROOT, as root; /proc, /sys and /dev with
+what belongs below it; a session; io_uring refused (ENOSYS), as AppShot does and runtimes' profiles do; no descriptor from outside. Then
+it executes the command.
 """
 
 import ctypes
 import os
 import struct
-import subprocess
 import sys
 
 MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 0x1000, 0x4000, 0x40000, 2
@@ -33,14 +33,18 @@ def mount(source, target, kind=None, flags=0):
 def enter(root):
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
     mount("/", root, flags=MS_BIND)
-    for kind, place in (("proc", "/proc"), ("tmpfs", "/dev"), ("tmpfs", "/tmp")):
+    for kind, place in (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/dev")):
         mount(kind, root + place, kind)
-    for name in ("null", "zero", "full", "random", "urandom"):
+    for kind, name in (("devpts", "pts"), ("mqueue", "mqueue"), ("tmpfs", "shm")):
+        os.mkdir(f"{root}/dev/{name}")
+        mount(kind, f"{root}/dev/{name}", kind)
+    for name in ("null", "zero", "full", "random", "urandom", "tty"):
         os.mknod(f"{root}/dev/{name}", 0o20666, os.stat(f"/dev/{name}").st_rdev)
-    os.mkdir(root + "/tmp/old")
+    os.mkdir(root + "/dev/old")
     os.chdir(root)
-    checked(libc.syscall(PIVOT_ROOT, b".", b"tmp/old"), "pivot_root")
-    checked(libc.umount2(b"/tmp/old", MNT_DETACH), "umount")
+    checked(libc.syscall(PIVOT_ROOT, b".", b"dev/old"), "pivot_root")
+    checked(libc.umount2(b"/dev/old", MNT_DETACH), "umount")
+    os.rmdir("/dev/old")
     os.chdir("/")
 
 
@@ -66,7 +70,6 @@ def close_descriptors():
     os.dup2(0, 2)
 
 
-subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 enter(sys.argv[1])
 os.setsid()
 refuse_io_uring()

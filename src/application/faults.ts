@@ -2,7 +2,8 @@
  * Faults on purpose, so that tests can see what happens after them: `APPSHOT_FAULT=OPERATION.STEP.WHEN=ACTION`.
  *
  * WHEN is `before`, `after`, or a stage of the engine such as `post-dump`; ACTION is `kill` (the daemon dies as by SIGKILL),
- * `fail` (the step fails) or `engine` (the engine's processes are killed). Without the variable nothing is ever injected.
+ * `fail` (the step fails) or `engine` (the engine's processes are killed). It happens once, so that what comes after can be
+ * seen too. Without the variable nothing is ever injected.
  */
 import type { Engine } from '../criu/index.ts';
 import type { Environment } from '../environments/index.ts';
@@ -11,7 +12,7 @@ import { childrenOf, isEngine } from './processes.ts';
 type Action = 'kill' | 'fail' | 'engine';
 
 export class Faults {
-  readonly #point: string | undefined;
+  #point: string | undefined;
   readonly #action: Action | undefined;
 
   readonly #engine: Engine;
@@ -25,9 +26,11 @@ export class Faults {
 
   /** Does what was asked for at this point, if anything was. */
   at(operation: string, step: string, when: string, environment: Environment | undefined): void {
-    if (!this.#action || this.#point !== `${operation}.${step}.${when}`) return;
+    const point = `${operation}.${step}.${when}`;
+    if (!this.#action || this.#point !== point) return;
+    this.#point = undefined;
     if (this.#action === 'kill') process.kill(process.pid, 'SIGKILL');
-    if (this.#action === 'fail') throw new Error(`a fault was asked for at ${this.#point}`);
+    if (this.#action === 'fail') throw new Error(`a fault was asked for at ${point}`);
     if (environment) for (const pid of this.#engines(environment.pid)) process.kill(pid, 'SIGKILL');
   }
 

@@ -131,23 +131,23 @@ export class WakeFilter {
     }
   }
 
+  #known(verb: 'add' | 'delete', address: string): NftCommand {
+    return { [verb]: { element: { family: FAMILY, table: this.#table, name: 'known', elem: [address] } } };
+  }
+
   /** The address is an application's: packets to it are delivered, or held. */
   admit(address: string): void {
-    this.#nft.run([
-      { add: { element: { family: FAMILY, table: this.#table, name: 'known', elem: [address] } } },
-    ]);
+    this.#nft.run([this.#known('add', address)]);
   }
 
   /** The address is nobody's any more. */
   dismiss(address: string): void {
-    this.#delete([
-      { delete: { element: { family: FAMILY, table: this.#table, name: 'known', elem: [address] } } },
-    ]);
+    this.#delete([this.#known('delete', address)]);
   }
 
   /** From now on only these packets reach the address. */
   close(address: string, reachable: Reachability): void {
-    this.#nft.run(this.#commands('add', address, reachable));
+    this.#nft.run([this.#known('add', address), ...this.#commands('add', address, reachable)]);
   }
 
   /** From now on all packets reach the address; `reachable` is what it was closed with. */

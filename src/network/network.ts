@@ -102,7 +102,6 @@ export class Network {
 
   /** The address answers only to what `reachable` names from now on, as a sleeper's must. */
   close(address: string, reachable: Reachability): void {
-    this.#filter?.admit(address);
     const before = this.#absent.get(address);
     if (before) this.#filter?.open(address, before.reachable);
     this.#filter?.close(address, reachable);
@@ -119,13 +118,14 @@ export class Network {
 
   /** Puts the address on the bridge behind this port: held packets flow. */
   connect(address: string, port: Port): void {
-    this.#filter?.admit(address);
     const absent = this.#absent.get(address);
-    if (absent) this.#filter?.open(address, absent.reachable);
     this.#absent.delete(address);
     this.#connected.set(address, port);
+    // Held packets have passed the rules: they need not wait until the rules are gone, which takes a millisecond.
     this.bridge.attach(port.link, address, macOf(address));
     for (const asker of absent?.askers ?? []) this.#introduce(asker, address);
+    if (absent) this.#filter?.open(address, absent.reachable);
+    else this.#filter?.admit(address);
   }
 
   #introduce(asker: string, address: string): void {

@@ -15,6 +15,7 @@ import type { FileEntry, ManifestFacts } from './manifest.ts';
 import { setSeal, unsealed } from './seal.ts';
 
 const LARGEST_MANIFEST = 32 << 20;
+const MANIFEST = 'manifest.json';
 
 /** A complete snapshot, as the registry remembers it. */
 export interface Sealed {
@@ -41,6 +42,8 @@ const describeFile = async (directory: string, name: string): Promise<FileEntry>
 
 export class SnapshotStore {
   readonly #layout: Layout;
+  /** Manifests that were read and found good, so that a wake need not read them again. */
+  readonly #verified = new Map<string, { digest: string; manifest: Manifest }>();
 
   constructor(layout: Layout) {
     this.#layout = layout;
@@ -66,11 +69,13 @@ export class SnapshotStore {
     const manifest: Manifest = { format: 1, id, takenAt: new Date().toISOString(), ...facts, files };
     const text = JSON.stringify(manifest, undefined, 1);
     await writeFile(manifestIn(draft), text, { mode: 0o600 });
-    await setSeal(draft, names);
+    await setSeal(draft, [MANIFEST, ...names]);
     await Promise.all([flush(manifestIn(draft)), fsyncDir(imagesIn(draft)), fsyncDir(draft)]);
     await rename(draft, this.#layout.snapshot(id));
     await fsyncDir(this.#layout.snapshots);
-    return { manifest, digest: sha256(text), bytes: sum(files) };
+    const digest = sha256(text);
+    this.#verified.set(id, { digest, manifest });
+    return { manifest, digest, bytes: sum(files) };
   }
 
   /**
@@ -79,13 +84,16 @@ export class SnapshotStore {
    */
   async verify(id: string, digest: string): Promise<Manifest> {
     const directory = this.#layout.snapshot(id);
-    const manifest = await this.#readManifest(id, digest);
+    const known = this.#verified.get(id);
+    const sealed = known?.digest === digest && (await unsealed(directory, [MANIFEST])).length === 0;
+    const manifest = sealed ? known.manifest : await this.#readManifest(id, digest);
     const names = manifest.files.map(({ name }) => name);
     const doubtful = new Set(await unsealed(directory, names));
     for (const file of manifest.files.filter(({ name }) => doubtful.has(name)))
       await this.#verifyFile(id, file);
     await this.#refuseStrangers(id, new Set(names));
-    if (doubtful.size > 0) await setSeal(directory, names);
+    if (doubtful.size > 0 || !sealed) await setSeal(directory, [MANIFEST, ...names]);
+    this.#verified.set(id, { digest, manifest });
     return manifest;
   }
 
@@ -123,6 +131,7 @@ export class SnapshotStore {
 
   /** Removes a snapshot, or the draft of one. A power cut in between leaves a draft, which `sweep` removes. */
   async remove(id: string): Promise<void> {
+    this.#verified.delete(id);
     await rename(this.#layout.snapshot(id), this.#layout.draft(id)).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
     });

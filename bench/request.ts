@@ -1,0 +1,77 @@
+/** Clients that live in this process, so that no figure contains the start of one. */
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import type { Inside } from '../test/support/network-namespace.ts';
+
+/** What is asked of a program, and whether what came back is the whole answer. */
+export interface Question {
+  readonly text: string;
+  isWhole(answer: string): boolean;
+}
+
+/** One GET; the answer must tell its length. */
+export const httpGet = (path: string): Question => ({
+  text: `GET ${path} HTTP/1.1\r\nHost: bench\r\n\r\n`,
+  isWhole: (answer) => {
+    const head = answer.indexOf('\r\n\r\n');
+    if (head < 0) return false;
+    if (!answer.startsWith('HTTP/1.1 200 ')) throw new Error(`the answer begins ${answer.slice(0, 40)}`);
+    const length = /^content-length: (\d+)\r$/im.exec(answer.slice(0, head + 2))?.[1];
+    if (length === undefined) throw new Error('the answer does not tell its length');
+    return answer.length === head + 4 + Number(length);
+  },
+});
+
+export const redisPing: Question = { text: 'PING\r\n', isWhole: (answer) => answer === '+PONG\r\n' };
+
+/** Asks over an open connection; resolves with the last byte of the answer. */
+const exchange = (socket: Socket, question: Question): Promise<void> =>
+  new Promise((resolve, reject) => {
+    let answer = '';
+    const end = (error?: Error): void => {
+      socket.off('data', take).off('error', end).off('close', closed);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const take = (chunk: string): void => {
+      answer += chunk;
+      try {
+        if (question.isWhole(answer)) end();
+      } catch (error) {
+        end(error as Error);
+      }
+    };
+    const closed = (): void => end(new Error('the connection was closed before the whole answer'));
+    socket.on('data', take).on('error', end).on('close', closed);
+    socket.write(question.text);
+  });
+
+const opened = (to: Inside): Socket => connect({ ...to, noDelay: true }).setEncoding('latin1');
+
+/** Milliseconds from connect() to the last byte of the answer, over a connection of its own. */
+export const ask = async (to: Inside, question: Question): Promise<number> => {
+  const began = performance.now();
+  const socket = opened(to);
+  try {
+    await exchange(socket, question);
+    return performance.now() - began;
+  } finally {
+    socket.destroy();
+  }
+};
+
+/** Asks one after another over one connection; milliseconds of each. */
+export const askMany = async (to: Inside, question: Question, times: number): Promise<number[]> => {
+  const socket = opened(to);
+  const each: number[] = [];
+  try {
+    for (let time = 0; time < times; time++) {
+      const began = performance.now();
+      await exchange(socket, question);
+      each.push(performance.now() - began);
+    }
+    return each;
+  } finally {
+    socket.destroy();
+  }
+};
