@@ -1,8 +1,8 @@
-"""contain.py ROOT COMMAND...: becomes the first process of a container: run it by `unshare --pid --fork --net --ipc --uts --mount`.
+"""contain.py ROOT PIDFILE COMMAND...: becomes the first process of a container: run it by `unshare --pid --fork --net --ipc --uts --mount`.
 
 It gives the new namespaces what container runtimes give theirs: the machine's files, bound to ROOT, as root; /proc, /sys and /dev with
-what belongs below it; a session; io_uring refused (ENOSYS), as AppShot does and runtimes' profiles do; no descriptor from outside. Then
-it executes the command.
+what belongs below it; a session; io_uring refused (ENOSYS), as AppShot does and runtimes' profiles do; no descriptor from outside. It
+writes its PID outside to PIDFILE, and executes the command.
 """
 
 import ctypes
@@ -70,10 +70,14 @@ def close_descriptors():
     os.dup2(0, 2)
 
 
-enter(sys.argv[1])
+root, pid_file, *command = sys.argv[1:]
+# This is still the outer /proc.
+with open(pid_file, "w") as file:
+    file.write(os.readlink("/proc/self"))
+enter(root)
 os.setsid()
 refuse_io_uring()
 close_descriptors()
 for standard in range(3):
     os.set_inheritable(standard, True)
-os.execvp(sys.argv[2], sys.argv[2:])
+os.execvp(command[0], command)

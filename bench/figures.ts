@@ -26,7 +26,11 @@ export interface Samples {
 
 const round = (value: number): number => Number(value.toPrecision(4));
 
-const promise = (samples: Samples, value: number, limit: number | undefined): Pick<Figure, 'limit' | 'met'> =>
+const promise = (
+  samples: Samples,
+  value: number,
+  limit: number | undefined,
+): Pick<Figure, 'limit' | 'met'> =>
   limit === undefined ? {} : { limit, met: samples.moreIsBetter ? value >= limit : value <= limit };
 
 const measured = (samples: Samples): Pick<Figure, 'name' | 'unit' | 'samples' | 'median' | 'p99'> => ({

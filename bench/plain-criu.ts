@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readEngine } from './engine.ts';
+import { defaultEngineDir, loadEngine } from '../src/criu/index.ts';
 import type { Dialogue } from '../test/support/dialogue.ts';
 import { eventually } from '../test/support/eventually.ts';
 import type { Lab } from '../test/support/lab.ts';
@@ -33,7 +33,8 @@ const SAVE = ['--tcp-established', '--file-locks', '--manage-cgroups=ignore'];
 /** A bridge beside the daemon's, without anything of AppShot's. Addresses: 10.98.0.0/16 inside the lab. */
 export const makeBridge = async (lab: Lab): Promise<void> => {
   const ip = (...args: string[]) => lab.exec('ip', args);
-  if ((await lab.exec('ip', ['-json', 'link', 'show', 'type', 'bridge'])).stdout.includes(`"${BRIDGE}"`)) return;
+  if ((await lab.exec('ip', ['-json', 'link', 'show', 'type', 'bridge'])).stdout.includes(`"${BRIDGE}"`))
+    return;
   await ip('link', 'add', BRIDGE, 'type', 'bridge');
   await ip('address', 'add', '10.98.0.1/16', 'dev', BRIDGE);
   await ip('link', 'set', BRIDGE, 'up');
@@ -67,9 +68,15 @@ class Container implements PlainCriu {
   readonly #first: Dialogue;
   readonly #root: string;
   readonly #images: string;
+  readonly #engine = loadEngine(defaultEngineDir()).command;
   #pid: number;
 
-  constructor(lab: Lab, shell: Dialogue, first: Dialogue, place: { root: string; images: string; pid: number; to: Inside }) {
+  constructor(
+    lab: Lab,
+    shell: Dialogue,
+    first: Dialogue,
+    place: { root: string; images: string; pid: number; to: Inside },
+  ) {
     this.#lab = lab;
     this.#shell = shell;
     this.#first = first;
@@ -83,7 +90,9 @@ class Container implements PlainCriu {
   async #criu(verb: 'dump' | 'restore', options: readonly string[]): Promise<number> {
     const log = `${verb}.log`;
     const began = performance.now();
-    this.#shell.tell([...readEngine(), verb, '--images-dir', this.#images, '--log-file', log, ...SAVE, ...options].join(' '));
+    this.#shell.tell(
+      [...this.#engine, verb, '--images-dir', this.#images, '--log-file', log, ...SAVE, ...options].join(' '),
+    );
     const [, code] = await this.#shell.hear(/^exit (\d+)$/);
     const ms = performance.now() - began;
     if (code === '0') return ms;
@@ -109,7 +118,14 @@ class Container implements PlainCriu {
     const pidFile = join(this.#images, 'pid');
     rmSync(pidFile, { force: true });
     const network = ['--external', `veth[eth0]:${LINK}@${BRIDGE}`];
-    const ms = await this.#criu('restore', ['--restore-detached', '--pidfile', pidFile, '--root', this.#root, ...network]);
+    const ms = await this.#criu('restore', [
+      '--restore-detached',
+      '--pidfile',
+      pidFile,
+      '--root',
+      this.#root,
+      ...network,
+    ]);
     this.#pid = Number(readFileSync(pidFile, 'utf8'));
     return ms;
   }

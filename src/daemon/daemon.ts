@@ -3,7 +3,7 @@
  * of what an earlier daemon left, listen. Closing: stop listening and let go; applications run on, sleepers stay wakeable by the next.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { VERSION } from '../api/index.ts';
@@ -25,7 +25,7 @@ import { makeApi } from './http.ts';
 import type { Services } from './http.ts';
 import { Metrics } from './metrics.ts';
 import type { DaemonOptions } from './options.ts';
-import { listenAt } from './socket.ts';
+import { SOCKET_NAME, listenAt } from './socket.ts';
 
 const POOL_SIZE = 2;
 
@@ -37,13 +37,21 @@ export class Daemon {
   readonly #shop: Workshop;
   readonly #log: Logger;
   readonly #server: Server;
+  readonly #socket: string;
   readonly #release: (() => void)[];
 
-  private constructor(services: Services, shop: Workshop, server: Server, release: (() => void)[]) {
+  private constructor(
+    services: Services,
+    shop: Workshop,
+    server: Server,
+    runDir: string,
+    release: (() => void)[],
+  ) {
     this.#services = services;
     this.#shop = shop;
     this.#log = services.house.log;
     this.#server = server;
+    this.#socket = join(runDir, SOCKET_NAME);
     this.#release = release;
   }
 
@@ -59,7 +67,7 @@ export class Daemon {
       services.house.network.listen((address) => void services.applications.wanted(address));
       const api = makeApi(services);
       const server = await listenAt(options.runDir, options.group, (request) => api.fetch(request));
-      const daemon = new Daemon(services, shop, server, release);
+      const daemon = new Daemon(services, shop, server, options.runDir, release);
       daemon.#fillPool();
       await services.scheduler.look();
       return daemon;
@@ -87,6 +95,7 @@ export class Daemon {
     const { house, scheduler, applications } = this.#services;
     scheduler.close();
     await closeServer(this.#server, deadline);
+    rmSync(this.#socket, { force: true });
     await house.network.shut({ remove: (await house.registry.list()).length === 0 });
     await house.pool.close();
     applications.release();
@@ -107,8 +116,9 @@ const closeServer = async (server: Server, deadline: number): Promise<void> => {
 
 const makeDirectories = ({ dataDir, runDir }: DaemonOptions): Layout => {
   const layout = new Layout(dataDir);
+  // What applications wrote and remembered is nobody else's to read.
   for (const path of [dataDir, layout.applications, layout.snapshots])
-    mkdirSync(path, { recursive: true, mode: 0o711 });
+    mkdirSync(path, { recursive: true, mode: 0o700 });
   mkdirSync(runDir, { recursive: true, mode: 0o755 });
   return layout;
 };

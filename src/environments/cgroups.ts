@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Limits } from '../api/index.ts';
-import { isErrno, mountFilesystem } from '../kernel/index.ts';
+import { mountFilesystem, umount } from '../kernel/index.ts';
 
 const CONTROLLERS = ['memory', 'pids', 'cpu'] as const;
 type Controller = (typeof CONTROLLERS)[number];
@@ -25,6 +25,8 @@ export interface CgroupUsage {
 interface Mounts {
   readonly unified: string;
   readonly v1: Partial<Record<Controller, string>>;
+  /** Those of them that this daemon mounted itself. */
+  readonly own: readonly string[];
 }
 
 /** Mount points by type and options from the lines of mountinfo. Source: proc_pid_mountinfo(5). */
@@ -54,7 +56,7 @@ const readText = (path: string): string | undefined => {
 
 /** Some environments (ip netns exec) hide the mounts below /sys: then the hierarchies are mounted in `directory`. */
 const mountMissing = (found: ReturnType<typeof parseCgroupMounts>, directory: string): Mounts => {
-  if (found.unified) return { unified: found.unified, v1: found.v1 };
+  if (found.unified) return { unified: found.unified, v1: found.v1, own: [] };
   const unified = join(directory, 'unified');
   mkdirSync(unified, { recursive: true });
   mountFilesystem('cgroup2', 'none', unified);
@@ -70,7 +72,7 @@ const mountMissing = (found: ReturnType<typeof parseCgroupMounts>, directory: st
       rmdirSync(path);
     }
   }
-  return { unified, v1 };
+  return { unified, v1, own: [unified, ...Object.values(v1)] };
 };
 
 const remove = (path: string): void => {
@@ -84,10 +86,12 @@ const remove = (path: string): void => {
 export class Cgroups {
   readonly #roots: readonly string[];
   readonly #unified: string;
+  readonly #mounts: Mounts;
   readonly #v1: Partial<Record<Controller, string>>;
 
   private constructor(mounts: Mounts, name: string) {
     const below = (path: string): string => join(path, name);
+    this.#mounts = mounts;
     this.#unified = below(mounts.unified);
     this.#v1 = Object.fromEntries(Object.entries(mounts.v1).map(([key, path]) => [key, below(path)]));
     this.#roots = [...new Set([this.#unified, ...Object.values(this.#v1)])];
@@ -175,13 +179,10 @@ export class Cgroups {
     for (const root of this.#roots) remove(join(root, id));
   }
 
-  /** Removes the daemon's own groups when no environment is left in them. */
+  /** Removes the daemon's own groups when no environment is left in them, and what was mounted for them. */
   close(): void {
-    for (const root of this.#roots)
-      try {
-        remove(root);
-      } catch (error) {
-        if (!isErrno(error, 'EBUSY') && (error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
-      }
+    const left = this.list().length > 0;
+    if (!left) for (const root of this.#roots) remove(root);
+    for (const path of this.#mounts.own) umount(path);
   }
 }

@@ -43,6 +43,15 @@ const mirror = (upper: string, path: string): string => {
   return target;
 };
 
+/** Directories that each application has for itself, empty at first. */
+const OWN = ['/run', '/tmp', '/var/tmp'];
+
+/** The real paths of those that exist, without those that lie within another. */
+const outermost = (paths: readonly string[]): string[] => {
+  const real = [...new Set(paths.filter((path) => existsSync(path)).map((path) => realpathSync(path)))];
+  return real.filter((path) => !real.some((other) => path !== other && path.startsWith(`${other}/`)));
+};
+
 /** Makes an application's directories; `hidden` are directories of this machine that it must not see. Idempotent. */
 export const makeApplicationFiles = (files: ApplicationFiles, hidden: readonly string[]): void => {
   for (const path of [files.upper, files.work, files.log, files.shm]) mkdirSync(path, { recursive: true });

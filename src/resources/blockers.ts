@@ -17,6 +17,7 @@ import {
   endedMainThread,
   foreignSession,
   namespaceDescriptors,
+  ownFilters,
   ownNamespaces,
 } from './detectors/processes.ts';
 import { packetPipes, sockets } from './detectors/sockets.ts';
@@ -26,6 +27,7 @@ import type { ResourceInput } from './read-application.ts';
 const DETECTORS: readonly Detector[] = [
   debugged,
   ownNamespaces,
+  ownFilters,
   foreignSession,
   endedMainThread,
   kernelObjects,

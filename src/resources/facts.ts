@@ -59,6 +59,8 @@ export interface ProcessFacts {
   readonly threads: number;
   /** System PID of its debugger, or 0. */
   readonly tracer: number;
+  /** Seccomp filters on it, those that it inherited too. */
+  readonly filters: number;
   /** Virtual ID of its session, 0 when that was made outside. */
   readonly session: number;
   /** Bytes in use, all kinds together. */

@@ -118,6 +118,7 @@ export const readStatus = (systemPid: number, depth: number) =>
       state: fields.get('State')?.[0] ?? '',
       threads: number('Threads'),
       tracer: number('TracerPid'),
+      filters: number('Seccomp_filters'),
       rss: number('VmRSS') * KIB,
       memory: {
         anonymous: number('RssAnon') * KIB,

@@ -51,6 +51,7 @@ export const process = (given: Partial<ProcessFacts> = {}): ProcessFacts => ({
   state: 'S',
   threads: 1,
   tracer: 0,
+  filters: 1,
   session: 2,
   rss: 0,
   memory: { anonymous: 0, file: 0, shared: 0 },

@@ -237,6 +237,8 @@ export const end: Executor = {
     const environment = work.environment;
     delete work.environment;
     if (environment) await house.pool.discard(environment);
+    // The engine that held the processes has ended with them; until it is gone it keeps the application's root in use.
+    await work.release?.();
     work.record = await house.registry.update(record.aid, { environment: null });
     for (const { id } of await house.registry.listSnapshots(record.aid)) {
       if (id === record.snapshot) continue;

@@ -78,3 +78,16 @@ export const endedMainThread: Detector = ({ state, threads }) =>
           advice: 'let the main thread wait for the others instead of ending',
         },
       ];
+
+/** Every process has the filters of the first one (native/init.c); those it can be restored with. */
+export const ownFilters: Detector = ({ filters, state }, { first }) =>
+  first === undefined || filters <= first.filters || state === 'Z'
+    ? []
+    : [
+        {
+          kind: 'seccomp',
+          what: 'the process has a seccomp filter of its own',
+          why: 'inside a user namespace CRIU cannot suspend it, so a restore might be refused what it needs',
+          advice: "turn the program's sandbox off; it runs in one already",
+        },
+      ];

@@ -1,0 +1,74 @@
+/**
+ * npm run bench -- [--json FILE] [--samples N] [--only PART]
+ *
+ * Measures what AppShot promises and prints each figure beside what it is compared with, in one run. A slow machine or a promise that is
+ * not kept does not fail it; something that does not work does.
+ */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { Client } from '../src/api/client.ts';
+import { createLab } from '../test/support/lab.ts';
+import type { Bench, Part } from './bench.ts';
+import type { Figure } from './figures.ts';
+import { lines } from './report.ts';
+import { network } from './network.ts';
+import { programs } from './programs.ts';
+import { sleepers } from './sleepers.ts';
+import { wakeOf } from './wake.ts';
+
+const PARTS: readonly Part[] = [wakeOf(0), wakeOf(50), wakeOf(400), programs, network, sleepers];
+const SAMPLES = 20;
+
+const USAGE = `npm run bench -- [--json FILE] [--samples N] [--only PART]
+  parts: ${PARTS.map((part) => part.name).join(', ')}
+  samples: ${SAMPLES} of each figure when left out`;
+
+class UsageError extends Error {}
+
+interface Options {
+  readonly json: string | undefined;
+  readonly samples: number;
+  readonly parts: readonly Part[];
+}
+
+const readOptions = (args: string[]): Options => {
+  const { values } = parseArgs({
+    args,
+    options: { json: { type: 'string' }, samples: { type: 'string' }, only: { type: 'string' } },
+  });
+  const samples = Number(values.samples ?? SAMPLES);
+  if (!Number.isInteger(samples) || samples < 1)
+    throw new UsageError('--samples is a whole number from 1 on');
+  const parts = PARTS.filter((part) => values.only === undefined || part.name === values.only);
+  if (parts.length === 0) throw new UsageError(`there is no part ${values.only}`);
+  return { json: values.json, samples, parts };
+};
+
+const measure = async (bench: Bench, part: Part): Promise<Figure[]> => {
+  console.log(`\n${part.title}`);
+  const figures = await part.measure(bench);
+  for (const line of lines(figures)) console.log(`  ${line}`);
+  return figures;
+};
+
+const main = async (): Promise<void> => {
+  const { json, samples, parts } = readOptions(process.argv.slice(2));
+  await using lab = await createLab();
+  await lab.daemon();
+  const bench: Bench = { lab, client: new Client(lab.runDirectory), samples };
+  const figures: Figure[] = [];
+  for (const part of parts) figures.push(...(await measure(bench, part)));
+  if (json !== undefined) writeFileSync(json, JSON.stringify(figures, null, 2) + '\n');
+  const broken = figures.filter((one) => one.met === false).length;
+  const promises = figures.filter((one) => one.met !== undefined).length;
+  console.log(`\n${promises - broken} of ${promises} promises met`);
+};
+
+try {
+  await main();
+} catch (error) {
+  const usage =
+    error instanceof UsageError || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
+  console.error(usage ? `${(error as Error).message}\n${USAGE}` : error);
+  process.exitCode = usage ? 2 : 1;
+}
