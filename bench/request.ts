@@ -1,4 +1,5 @@
 /** Clients that live in this process, so that no figure contains the start of one. */
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import type { Inside } from '../test/support/network-namespace.ts';
@@ -48,13 +49,22 @@ const exchange = (socket: Socket, question: Question): Promise<void> =>
 
 const opened = (to: Inside): Socket => connect({ ...to, noDelay: true }).setEncoding('latin1');
 
+/** Closes from both sides: a connection that one side still had to close would wake a sleeper by itself. */
+const close = async (socket: Socket): Promise<void> => {
+  const closed = once(socket.resume(), 'close');
+  socket.end();
+  await closed;
+};
+
 /** Milliseconds from connect() to the last byte of the answer, over a connection of its own. */
 export const ask = async (to: Inside, question: Question): Promise<number> => {
   const began = performance.now();
   const socket = opened(to);
   try {
     await exchange(socket, question);
-    return performance.now() - began;
+    const ms = performance.now() - began;
+    await close(socket);
+    return ms;
   } finally {
     socket.destroy();
   }
@@ -70,6 +80,7 @@ export const askMany = async (to: Inside, question: Question, times: number): Pr
       await exchange(socket, question);
       each.push(performance.now() - began);
     }
+    await close(socket);
     return each;
   } finally {
     socket.destroy();

@@ -1,4 +1,4 @@
-/** The command line: parses, asks the daemon through its typed client, prints. Everything a verb needs is loaded by that verb. */
-import { main } from './program.ts';
+/** The command itself: runs the words of this process. */
+import { main } from './index.ts';
 
 process.exitCode = await main(process.argv.slice(2));

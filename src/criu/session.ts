@@ -88,8 +88,11 @@ export class EngineSession {
       }
       const notify = response['notify'] as Fields | undefined;
       const pid = notify?.['pid'];
-      const stage = onStage(textOf(notify, 'script'), typeof pid === 'number' && pid > 0 ? pid : undefined);
-      const accepted = await Promise.resolve(stage).catch((error: unknown) => {
+      const stage = textOf(notify, 'script');
+      // Also a stage that throws at once is answered: without one the engine would keep what it has frozen.
+      const asked = async (): Promise<boolean> =>
+        onStage(stage, typeof pid === 'number' && pid > 0 ? pid : undefined);
+      const accepted = await asked().catch((error: unknown) => {
         refusal = error;
         return false;
       });

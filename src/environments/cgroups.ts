@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, watch, wri
 import { join } from 'node:path';
 import type { Limits } from '../api/index.ts';
 import { mountFilesystem, umount } from '../kernel/index.ts';
+import { unescapeName } from '../resources/index.ts';
 
 const CONTROLLERS = ['memory', 'pids', 'cpu'] as const;
 type Controller = (typeof CONTROLLERS)[number];
@@ -37,7 +38,7 @@ export const parseCgroupMounts = (
   for (const line of mountinfo.split('\n')) {
     const [left = '', right = ''] = line.split(' - ');
     const [type, , options = ''] = right.split(' ');
-    const path = left.split(' ')[4] ?? '';
+    const path = unescapeName(left.split(' ')[4] ?? '');
     if (type === 'cgroup2') found.unified ??= path;
     if (type === 'cgroup')
       for (const controller of CONTROLLERS)

@@ -58,6 +58,7 @@ export class Control {
   #received: Buffer = Buffer.alloc(0);
   #events: Partial<ControlEvents> = {};
   #ended: number | undefined;
+  #closed = false;
   readonly hello = Promise.withResolvers<Hello>();
 
   private constructor(socket: Socket) {
@@ -91,7 +92,7 @@ export class Control {
     this.#events = { ...this.#events, ...events };
     const status = this.#ended;
     if (events.chainEnded && status !== undefined) queueMicrotask(() => events.chainEnded?.(status));
-    if (events.closed && this.#socket.destroyed) queueMicrotask(events.closed);
+    if (events.closed && this.#closed) queueMicrotask(events.closed);
   }
 
   /** Calls a verb; `descriptors` travel with it. Returns the fields after `ok`. Fails with `ENVIRONMENT_FAILED`. */
@@ -155,6 +156,7 @@ export class Control {
   }
 
   #end(): void {
+    this.#closed = true;
     const error = new AppShotError('ENVIRONMENT_FAILED', { reason: 'its first process has ended' });
     this.hello.reject(error);
     for (const waiting of this.#waiting.splice(0)) waiting.reject(error);

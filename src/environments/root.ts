@@ -57,8 +57,7 @@ export const makeApplicationFiles = (files: ApplicationFiles, hidden: readonly s
   for (const path of [files.upper, files.work, files.log, files.shm]) mkdirSync(path, { recursive: true });
   chmodSync(files.upper, 0o755);
   chmodSync(files.shm, 0o1777);
-  for (const path of ['/run', '/tmp', '/var/tmp', ...hidden])
-    setOpaque(mirror(files.upper, realpathSync(path)));
+  for (const path of outermost([...OWN, ...hidden])) setOpaque(mirror(files.upper, path));
 };
 
 /** A command of this machine as an application's root shows it: what lies in the engine's directory appears elsewhere. */

@@ -23,17 +23,18 @@ const asId = (text: string): number | undefined =>
 
 /** `name`, `name:group`, `uid` or `uid:gid`; root without one. Fails with `BAD_USER`. */
 export const findUser = (wanted = '0'): User => {
-  const [name = '', group] = wanted.split(':');
+  const [name = '', group, ...more] = wanted.split(':');
   const refuse = (): AppShotError => new AppShotError('BAD_USER', { user: wanted });
   const passwd = rows('/etc/passwd').find((row) => row[0] === name || row[2] === name);
   const uid = asId(passwd?.[2] ?? name);
-  if (uid === undefined) throw refuse();
+  if (uid === undefined || more.length > 0) throw refuse();
   const groups = rows('/etc/group');
   const named = group === undefined ? passwd?.[3] : (groups.find((row) => row[0] === group)?.[2] ?? group);
   const gid = asId(named ?? String(uid));
   if (gid === undefined) throw refuse();
+  // Who is not in passwd has no name, and is in no group by it.
   const supplementary = groups
-    .filter((row) => row[3]?.split(',').includes(passwd?.[0] ?? ''))
+    .filter((row) => passwd && row[3]?.split(',').includes(passwd[0] ?? ''))
     .map((row) => Number(row[2]));
   return { uid, gid, groups: [...new Set([gid, ...supplementary])], home: passwd?.[5] || '/' };
 };

@@ -4,5 +4,6 @@ export type { ApplicationProcesses } from './facts.ts';
 export { holdings } from './holdings.ts';
 export { networkUse } from './network-use.ts';
 export type { NetworkUse } from './network-use.ts';
+export { unescapeName } from './proc-text.ts';
 export { listProcesses } from './processes.ts';
 export type { ResourceInput } from './read-application.ts';

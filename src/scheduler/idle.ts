@@ -27,7 +27,9 @@ export interface Observation {
 
 /** What is known after a sample; without an observation before, it counts as active until now. */
 export const observe = (before: Observation | undefined, sample: Sample): Observation => {
-  if (!before) return { sample, activeAt: sample.at, cpu: null };
+  // Counters that went back are those of another environment: it slept and woke between the samples.
+  if (!before || sample.cpuMicroseconds < before.sample.cpuMicroseconds)
+    return { sample, activeAt: sample.at, cpu: null };
   const elapsed = sample.at - before.sample.at;
   if (elapsed <= 0) return before;
   const cpu = (sample.cpuMicroseconds - before.sample.cpuMicroseconds) / 1000 / elapsed;

@@ -3,7 +3,7 @@
  *
  * It samples only applications that have an idle time, as often as the shortest of them asks for; without any it does nothing.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Applications } from '../application/index.ts';
 import type { Logger } from '../common/index.ts';
 import { AppShotError } from '../common/index.ts';
@@ -53,10 +53,11 @@ export class Scheduler {
   }
 
   #read(environment: string, pid: number): Sample {
-    const [snmp, dev] = ['snmp', 'dev'].map((name) => readFileSync(`/proc/${pid}/net/${name}`, 'utf8'));
+    const text = (name: string): string => readFileSync(`/proc/${pid}/net/${name}`, 'utf8');
+    const snmp6 = existsSync(`/proc/${pid}/net/snmp6`) ? text('snmp6') : '';
     return {
       at: performance.now(),
-      packets: packetsFromOutside(snmp ?? '', dev ?? ''),
+      packets: packetsFromOutside({ snmp: text('snmp'), snmp6, dev: text('dev') }),
       cpuMicroseconds: this.#usage(environment).cpuMicroseconds,
     };
   }

@@ -92,7 +92,8 @@ export class SnapshotStore {
     for (const file of manifest.files.filter(({ name }) => doubtful.has(name)))
       await this.#verifyFile(id, file);
     await this.#refuseStrangers(id, new Set(names));
-    if (doubtful.size > 0 || !sealed) await setSeal(directory, [MANIFEST, ...names]);
+    // The seal only saves the next reading: a full disk must not keep what is intact from waking.
+    if (doubtful.size > 0 || !sealed) await setSeal(directory, [MANIFEST, ...names]).catch(() => undefined);
     this.#verified.set(id, { digest, manifest });
     return manifest;
   }

@@ -44,7 +44,8 @@ const editImage = async (
 export const dropUserNamespace = async (schema: Schema, directory: string): Promise<void> => {
   const [inventory] = await editImage(schema, join(directory, 'inventory.img'), 'inventory_entry');
   const own = (inventory?.['rootIds'] as Fields | undefined)?.['userNsId'];
-  if (own === undefined) throw corrupt('inventory.img', new Error('it names no user namespace'));
+  // A field that is not there reads as zero, and zero is no namespace's ID.
+  if (!own) throw corrupt('inventory.img', new Error('it names no user namespace'));
   const names = (await readdir(directory)).filter((name) => name.startsWith('ids-'));
   for (const name of names)
     await editImage(schema, join(directory, name), 'task_kobj_ids_entry', (fields) => {
