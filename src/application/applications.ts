@@ -12,6 +12,7 @@ import { checkSpecification } from '../harness/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
 import type { House, Work } from './context.ts';
 import * as operations from './operations.ts';
+import { boundLogs } from './logs.ts';
 import { Reluctance } from './reluctance.ts';
 import { viewOf } from './views.ts';
 
@@ -55,8 +56,17 @@ export class Applications {
     });
   }
 
-  /** Lets go of everything that runs, without changing it: the daemon ends. */
-  release(): void {
+  /** Bounds the logs of everything that runs. */
+  async boundLogs(): Promise<void> {
+    for (const aid of this.#environments.keys())
+      await this.#lock.run(aid, 'logs', async () => {
+        if (this.#environments.has(aid)) await boundLogs(this.#house.layout.application(aid).log);
+      });
+  }
+
+  /** Waits for what is under way, then lets go of everything that runs, without changing it: the daemon ends. */
+  async release(): Promise<void> {
+    await this.#lock.idle();
     for (const environment of this.#environments.values()) environment.release();
     this.#environments.clear();
   }

@@ -17,6 +17,11 @@ export class KeyedLock {
     return this.#queues.get(key)?.holder;
   }
 
+  /** Resolves when all that was asked for so far, under any key, has ended. */
+  async idle(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map(({ tail }) => tail));
+  }
+
   /** Runs `action` when all asked for before under this key has ended, well or not; settles as `action` does. */
   async run<T>(key: string, operation: string, action: () => T | Promise<T>): Promise<T> {
     const queue = this.#join(key);

@@ -28,6 +28,8 @@ import type { DaemonOptions } from './options.ts';
 import { SOCKET_NAME, listenAt } from './socket.ts';
 
 const POOL_SIZE = 2;
+/** How often logs are looked at. */
+const UPKEEP_MS = 60_000;
 
 /** Six characters that tell this daemon's links, rules and groups from those of others: from its run directory. */
 const instanceOf = (runDir: string): string => createHash('sha256').update(runDir).digest('hex').slice(0, 6);
@@ -38,6 +40,7 @@ export class Daemon {
   readonly #log: Logger;
   readonly #server: Server;
   readonly #socket: string;
+  readonly #upkeep: NodeJS.Timeout;
   readonly #release: (() => void)[];
 
   private constructor(
@@ -53,6 +56,11 @@ export class Daemon {
     this.#server = server;
     this.#socket = join(runDir, SOCKET_NAME);
     this.#release = release;
+    const boundLogs = (): Promise<void> =>
+      services.applications
+        .boundLogs()
+        .catch((err: unknown) => this.#log.error({ err }, 'a log could not be cut'));
+    this.#upkeep = setInterval(() => void boundLogs(), UPKEEP_MS);
   }
 
   /** Resolves when it answers. Fails with `NOT_ROOT`, `DAEMON_RUNNING`, `BAD_NETWORK`, `ENGINE_MISSING`, `REGISTRY_CORRUPT`, ... */
@@ -94,11 +102,12 @@ export class Daemon {
   async close(deadline: number): Promise<void> {
     const { house, scheduler, applications } = this.#services;
     scheduler.close();
+    clearInterval(this.#upkeep);
     await closeServer(this.#server, deadline);
     rmSync(this.#socket, { force: true });
     await house.network.shut({ remove: (await house.registry.list()).length === 0 });
+    await applications.release();
     await house.pool.close();
-    applications.release();
     this.#shop.cgroups.close();
     await house.registry.close();
     this.#release.forEach((one) => one());

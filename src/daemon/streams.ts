@@ -2,9 +2,8 @@
  * The bodies of streaming answers: NDJSON, one JSON value a line. Each is an async generator that ends when its signal says that
  * the reader has gone; an error after the first line becomes a last line.
  */
+import { watch } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { watch } from 'node:fs/promises';
-import { on } from 'node:events';
 import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import type { AppEvent, ExecFrame, LogLine } from '../api/index.ts';
@@ -16,7 +15,23 @@ import type { Events } from './events.ts';
 const PIECE = 64 << 10;
 const LONGEST_LINE = 1 << 20;
 
-const isAbort = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
+/** Tells a reader that there is more, or that it may go; rings that nobody waited for count as one. */
+class Bell {
+  #rung = Promise.withResolvers<void>();
+
+  constructor(signal: AbortSignal) {
+    signal.addEventListener('abort', () => this.ring(), { once: true });
+  }
+
+  ring(): void {
+    this.#rung.resolve();
+  }
+
+  async heard(): Promise<void> {
+    await this.#rung.promise;
+    this.#rung = Promise.withResolvers();
+  }
+}
 
 /** A generator's values as the lines of a response body. */
 export const ndjson = (values: AsyncIterable<unknown>): ReadableStream<Uint8Array> => {
@@ -25,8 +40,7 @@ export const ndjson = (values: AsyncIterable<unknown>): ReadableStream<Uint8Arra
     try {
       for await (const value of values) yield encoder.encode(`${JSON.stringify(value)}\n`);
     } catch (error) {
-      if (!isAbort(error))
-        yield encoder.encode(`${JSON.stringify({ error: toAppShotError(error).toBody() })}\n`);
+      yield encoder.encode(`${JSON.stringify({ error: toAppShotError(error).toBody() })}\n`);
     }
   };
   return ReadableStream.from(lines());
@@ -40,16 +54,15 @@ export const eventStream = async function* (
 ): AsyncGenerator<AppEvent> {
   const queue: AppEvent[] = events.since(since);
   if (!follow) return yield* queue;
-  const bell = new EventTarget();
+  const bell = new Bell(signal);
   const stop = events.listen((event) => {
     queue.push(event);
-    bell.dispatchEvent(new Event('ring'));
+    bell.ring();
   });
   try {
-    const rings = on(bell, 'ring', { signal });
-    for (;;) {
+    while (!signal.aborted) {
       yield* queue.splice(0);
-      await rings.next();
+      await bell.heard();
     }
   } finally {
     stop();
@@ -66,8 +79,9 @@ export interface LogSource {
 const startOfTail = async (path: string, lines: number): Promise<number> => {
   await using file = await open(path, 'r');
   const { size } = await file.stat();
+  if (lines === 0) return size;
   const buffer = Buffer.alloc(PIECE);
-  let left = lines + 1;
+  let left = lines;
   for (let end = size; end > 0;) {
     const begin = Math.max(0, end - PIECE);
     const { bytesRead } = await file.read(buffer, 0, end - begin, begin);
@@ -123,6 +137,13 @@ class Follower {
   }
 }
 
+/** Rings with each change of a directory; returns what ends that. */
+const watchDirectory = (directory: string, bell: Bell): (() => void) => {
+  const watcher = watch(directory, () => bell.ring());
+  watcher.on('error', () => bell.ring());
+  return () => watcher.close();
+};
+
 /** The lines of several logs; with `follow`, also those to come: the directory tells when one has grown. */
 export const logStream = async function* (
   directory: string,
@@ -130,15 +151,24 @@ export const logStream = async function* (
   { tail, follow }: { tail: number | undefined; follow: boolean },
   signal: AbortSignal,
 ): AsyncGenerator<LogLine> {
-  const changes = follow ? watch(directory, { signal }) : undefined;
-  const followers = await Promise.all(
-    sources.map(
-      async (source) =>
-        new Follower(source, tail === undefined ? 0 : await startOfTail(source.path, tail).catch(() => 0)),
-    ),
-  );
-  for (const follower of followers) yield* follower.read(!follow);
-  for await (const _ of changes ?? []) for (const follower of followers) yield* follower.read(false);
+  const bell = new Bell(signal);
+  // Watched before the first look, so that no line falls between the two.
+  const stop = follow ? watchDirectory(directory, bell) : undefined;
+  try {
+    const followers = await Promise.all(
+      sources.map(
+        async (source) =>
+          new Follower(source, tail === undefined ? 0 : await startOfTail(source.path, tail).catch(() => 0)),
+      ),
+    );
+    for (const follower of followers) yield* follower.read(!follow);
+    while (follow && !signal.aborted) {
+      await bell.heard();
+      for (const follower of followers) yield* follower.read(false);
+    }
+  } finally {
+    stop?.();
+  }
 };
 
 const frames = async function* (
@@ -166,20 +196,26 @@ const merge = async function* <T>(sources: readonly AsyncGenerator<T>[]): AsyncG
   }
 };
 
-/** A program's output and end. When the reader goes, the program is ended. */
-export const execStream = async function* (
-  program: Started,
-  input: Buffer,
-  signal: AbortSignal,
-): AsyncGenerator<ExecFrame> {
-  const stop = (): void => void program.stop();
-  signal.addEventListener('abort', stop, { once: true });
-  program.stdin?.on('error', () => undefined);
-  program.stdin?.end(input);
+const framesOf = async function* (program: Started): AsyncGenerator<ExecFrame> {
   try {
     yield* merge([frames('stdout', program.stdout), frames('stderr', program.stderr)]);
     yield { type: 'exit', ...(await program.exited) };
   } finally {
-    signal.removeEventListener('abort', stop);
+    void program.stop();
   }
+};
+
+/** A program's output and end. When the reader goes, be it before the first line, the program is ended. */
+export const execStream = (
+  program: Started,
+  input: Buffer,
+  signal: AbortSignal,
+): AsyncGenerator<ExecFrame> => {
+  const stop = (): void => void program.stop();
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  void program.exited.then(() => signal.removeEventListener('abort', stop));
+  program.stdin?.on('error', () => undefined);
+  program.stdin?.end(input);
+  return framesOf(program);
 };
