@@ -4,7 +4,10 @@ import type { SleepResult, WakeResult } from '../src/api/index.ts';
 import type { Application } from '../test/support/application.ts';
 import { eventually } from '../test/support/eventually.ts';
 import type { Lab } from '../test/support/lab.ts';
+import type { Inside } from '../test/support/network-namespace.ts';
 import type { Figure } from './figures.ts';
+import { ask } from './request.ts';
+import type { Question } from './request.ts';
 
 export interface Bench {
   readonly lab: Lab;
@@ -22,11 +25,28 @@ export interface Part {
 /** Puts it to sleep over the daemon's socket: no command is started. */
 export const sleep = (bench: Bench, app: Application): Promise<SleepResult> => bench.client.sleep(app.aid);
 
-/** How the wake from that sleep went; the daemon notes it after the packet was let through. */
-export const wakeFrom = (bench: Bench, slept: SleepResult): Promise<WakeResult> =>
-  eventually(async () => {
+export interface PacketWake {
+  /** Milliseconds from connect() to the last byte of the answer. */
+  readonly ms: number;
+  /** The daemon's own account of it. */
+  readonly wake: WakeResult;
+}
+
+/** Wakes a sleeper by a question to it. Throws when something else woke it before. */
+export const wakeByPacket = async (
+  bench: Bench,
+  slept: SleepResult,
+  to: Inside,
+  question: Question,
+): Promise<PacketWake> => {
+  const began = Date.now();
+  const ms = await ask(to, question);
+  // The daemon notes it after it has let the packet through.
+  const wake = await eventually(async () => {
     const { state, lastWake } = await bench.client.inspect(slept.aid);
-    if (state !== 'running' || lastWake === null || lastWake.snapshot !== slept.snapshot)
-      throw new Error(`${slept.name} is ${state}, not woken by the packet`);
-    return lastWake;
+    if (state === 'running' && lastWake?.snapshot === slept.snapshot) return lastWake;
+    throw new Error(`${slept.name} is ${state}, not woken by the packet`);
   });
+  if (Date.parse(wake.since) < began) throw new Error(`${slept.name} was awake before the packet`);
+  return { ms, wake };
+};

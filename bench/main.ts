@@ -8,7 +8,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Client } from '../src/api/client.ts';
 import { createLab } from '../test/support/lab.ts';
-import type { Bench, Part } from './bench.ts';
+import type { Part } from './bench.ts';
 import type { Figure } from './figures.ts';
 import { lines } from './report.ts';
 import { network } from './network.ts';
@@ -44,20 +44,20 @@ const readOptions = (args: string[]): Options => {
   return { json: values.json, samples, parts };
 };
 
-const measure = async (bench: Bench, part: Part): Promise<Figure[]> => {
+/** Each part has a daemon of its own: what one part leaves in its memory is no figure of the next. */
+const measure = async (samples: number, part: Part): Promise<Figure[]> => {
   console.log(`\n${part.title}`);
-  const figures = await part.measure(bench);
+  await using lab = await createLab();
+  await lab.daemon();
+  const figures = await part.measure({ lab, client: new Client(lab.runDirectory), samples });
   for (const line of lines(figures)) console.log(`  ${line}`);
   return figures;
 };
 
 const main = async (): Promise<void> => {
   const { json, samples, parts } = readOptions(process.argv.slice(2));
-  await using lab = await createLab();
-  await lab.daemon();
-  const bench: Bench = { lab, client: new Client(lab.runDirectory), samples };
   const figures: Figure[] = [];
-  for (const part of parts) figures.push(...(await measure(bench, part)));
+  for (const part of parts) figures.push(...(await measure(samples, part)));
   if (json !== undefined) writeFileSync(json, JSON.stringify(figures, null, 2) + '\n');
   const broken = figures.filter((one) => one.met === false).length;
   const promises = figures.filter((one) => one.met !== undefined).length;

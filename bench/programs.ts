@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { launch } from '../test/support/application.ts';
 import { eventually } from '../test/support/eventually.ts';
-import { sleep, wakeFrom } from './bench.ts';
+import { sleep, wakeByPacket } from './bench.ts';
 import type { Bench, Part } from './bench.ts';
 import { figure } from './figures.ts';
 import type { Figure } from './figures.ts';
@@ -56,8 +56,7 @@ const wakes = async (bench: Bench, program: Program): Promise<Figure> => {
   const values: number[] = [];
   for (let sample = 0; sample < bench.samples; sample++) {
     const slept = await sleep(bench, app);
-    values.push(await ask(to, program.question));
-    await wakeFrom(bench, slept);
+    values.push((await wakeByPacket(bench, slept, to, program.question)).ms);
   }
   await app.remove();
   return figure({ name: `wake, first packet to whole response, ${program.what}`, unit: 'ms', values });

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { SleepResult, WakeResult } from '../src/api/index.ts';
 import { launch } from '../test/support/application.ts';
 import { eventually } from '../test/support/eventually.ts';
-import { sleep, wakeFrom } from './bench.ts';
+import { sleep, wakeByPacket } from './bench.ts';
 import type { Bench, Part } from './bench.ts';
 import { coldStart } from './cold-start.ts';
 import { compared, figure, stepFigures } from './figures.ts';
@@ -48,9 +48,10 @@ const takeTurns = async (bench: Bench, megabytes: number): Promise<Run> => {
     const restore = await plain.restore();
     run.restore.push(restore);
     run.restored.push(restore + (await ask(plain.to, QUESTION)));
-    run.wake.push(await ask(to, QUESTION));
+    const { ms, wake } = await wakeByPacket(bench, slept, to, QUESTION);
+    run.wake.push(ms);
     run.slept.push(slept);
-    run.woken.push(await wakeFrom(bench, slept));
+    run.woken.push(wake);
   }
   await plain.close();
   await app.remove();

@@ -4,6 +4,7 @@
  * It runs in a network namespace without a way out, with a daemon and directories of its own, and leaves nothing behind.
  * Each line is printed after what it says has been checked; the first that is not so ends the demo with exit code 1.
  */
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { median } from '../bench/statistics.ts';
 import { table } from '../bench/table.ts';
@@ -156,7 +157,7 @@ Where to go next
 
 const play = async (): Promise<void> => {
   console.log('AppShot demo: an application sleeps, and its next packet wakes it.\n');
-  process.env['NODE'] = process.execPath;
+  process.env['NODE_DIRECTORY'] = dirname(process.execPath);
   await using lab = await createLab();
   await step('appshot daemon', async () => {
     const daemon = await lab.daemon();

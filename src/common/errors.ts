@@ -105,7 +105,12 @@ export const ERRORS = {
     'try the command by itself; what it printed is in the details',
   ),
   BAD_USER: mistake(422, 1, 'the user {user} does not exist', 'name a user of this machine, or give UID:GID'),
-  BAD_DIRECTORY: mistake(422, 1, 'the working directory {path} does not exist', 'create it, or name another'),
+  BAD_DIRECTORY: mistake(
+    422,
+    1,
+    'the working directory {path} does not exist inside the application',
+    'name another with --workdir; /tmp, /var/tmp and /run are its own and empty at first',
+  ),
   ADDRESS_OUTSIDE: mistake(
     422,
     1,

@@ -111,6 +111,8 @@ class Follower {
     const file = await open(this.source.path, 'r').catch(() => undefined);
     if (!file) return;
     try {
+      // A log that has become shorter was cut, and begins anew.
+      if ((await file.stat()).size < this.#at) this.#at = 0;
       for (;;) {
         const { bytesRead, buffer } = await file.read(Buffer.alloc(PIECE), 0, PIECE, this.#at);
         if (bytesRead === 0) break;

@@ -7,7 +7,7 @@ import { missingCapabilities } from '../../src/setup/doctor/capabilities.ts';
 import { judgeCgroups, parseCgroups } from '../../src/setup/doctor/cgroups.ts';
 import { judgeRecord, judgeTrial } from '../../src/setup/doctor/engine.ts';
 import { check, degraded, missing, ok } from '../../src/setup/doctor/finding.ts';
-import { judgeIoUring, judgeSeccomp, judgeSoftDirty } from '../../src/setup/doctor/kernel-features.ts';
+import { judgeSeccomp, judgeSoftDirty } from '../../src/setup/doctor/kernel-features.ts';
 import {
   judgeCapabilities,
   judgeClock,
@@ -106,8 +106,6 @@ describe('the machine', () => {
     [judgeSoftDirty('VmFlags: rd ex mr mw me \n'), 'degraded'],
     [judgeSeccomp('kill_process user_notif log'), 'ok'],
     [judgeSeccomp('kill_process log'), 'missing'],
-    [judgeIoUring('2'), 'ok'],
-    [judgeIoUring(undefined), 'ok'],
   ])('%j is %s', (verdict, status) => {
     expect(verdict.status).toBe(status);
   });

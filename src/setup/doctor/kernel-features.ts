@@ -48,14 +48,6 @@ export const judgeSoftDirty = (smaps: string): Verdict =>
         'nothing needs to be done; CONFIG_MEM_SOFT_DIRTY would make later snapshots cheaper',
       );
 
-/** `disabled` is /proc/sys/kernel/io_uring_disabled: 0 for all, 1 for a group, 2 for nobody; undefined where it is absent. */
-export const judgeIoUring = (disabled: string | undefined): Verdict => {
-  if (disabled === '2') return ok('disabled, so no application depends on it');
-  return ok(
-    `${disabled === undefined ? 'not known to be limited' : 'enabled'}; an application that uses it is refused sleep by name`,
-  );
-};
-
 export const judgeSeccomp = (actions: string): Verdict =>
   actions.split(/\s+/).includes('user_notif')
     ? ok('user_notif is available')
@@ -118,14 +110,6 @@ export const kernelChecks: readonly Check[] = [
     advice: 'use a kernel with CONFIG_MEM_SOFT_DIRTY',
     gather: () => readFile('/proc/self/smaps', 'utf8'),
     judge: judgeSoftDirty,
-  }),
-  check({
-    name: 'io_uring',
-    meaning: 'applications that use it cannot be saved',
-    advice: '',
-    gather: async () =>
-      (await readFile('/proc/sys/kernel/io_uring_disabled', 'utf8').catch(() => undefined))?.trim(),
-    judge: judgeIoUring,
   }),
   check({
     name: 'initial time namespace',

@@ -9,7 +9,6 @@ import { check, degraded, missing, ok } from './finding.ts';
 import type { Check, Verdict } from './finding.ts';
 
 const MIB = 1024 * 1024;
-const TMPFS_MAGIC = 0x01021994;
 const CLOCK_SOURCE = '/sys/devices/system/clocksource/clocksource0/current_clocksource';
 /** Clock sources that are read by a call to a device, which takes microseconds instead of nanoseconds. */
 const SLOW_CLOCKS = new Set(['acpi_pm', 'hpet', 'jiffies', 'pit']);
@@ -125,14 +124,5 @@ export const machineChecks: readonly Check[] = [
       return { path: dataDir, free: bavail * bsize };
     },
     judge: judgeSpace,
-  }),
-  check({
-    name: 'CRIU cache',
-    meaning:
-      'CRIU keeps what it learnt about the kernel in /run, if that is a tmpfs; otherwise it asks again at each start (30 to 90 ms)',
-    advice:
-      'mount a tmpfs on /run; applications that sleep and wake are not slowed, their CRIU waits started',
-    gather: async () => (await statfs('/run')).type,
-    judge: (type) => (type === TMPFS_MAGIC ? ok('/run is a tmpfs') : degraded('/run is not a tmpfs')),
   }),
 ];
