@@ -3,7 +3,6 @@ import { readFileSync, statSync } from 'node:fs';
 import { AppShotError } from '../common/index.ts';
 import type { Engine } from '../criu/index.ts';
 import type { Environment } from '../environments/index.ts';
-import type { House } from './context.ts';
 
 /** The PID in the innermost namespace, undefined when the process has gone. Source: proc_pid_status(5), NSpid. */
 const virtualPid = (pid: number): number | undefined => {
@@ -17,7 +16,7 @@ const virtualPid = (pid: number): number | undefined => {
 
 /** The system PID of the process that has this one inside. Fails with `ENVIRONMENT_FAILED` when there is none. */
 export const systemPid = (
-  house: Pick<House, 'processesIn'>,
+  house: { processesIn(environment: string): readonly number[] },
   environment: Environment,
   pid: number,
 ): number => {
