@@ -51,11 +51,15 @@ export interface Work {
   readonly timings: Timing[];
   /** Set when somebody wants a falling-asleep application awake: it turns back at the next step. */
   wanted: boolean;
+  /** Set once the outcome stands: a failure after that undoes nothing. */
+  committed: boolean;
   environment?: Environment;
   reachable?: Reachable;
   /** The snapshot being taken. */
   snapshot?: string;
   held?: HeldDump;
+  /** Set when the engine ended although nobody had let go of it: what it held goes on, and the dump is out of date. */
+  lost?: unknown;
   /** Lets go of the engine that holds frozen processes: they go on. False when it ended without having answered. */
   release?: () => Promise<boolean>;
   /** Bytes written for the snapshot. */

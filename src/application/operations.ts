@@ -9,6 +9,7 @@ import type { ApplicationRecord, Failure } from '../registry/index.ts';
 import type { House, Work } from './context.ts';
 import { StepError, takeSteps } from './runner.ts';
 import { plan } from './states.ts';
+import { EXECUTORS } from './steps/index.ts';
 import type { Plan, Target } from './states.ts';
 import { viewOf } from './views.ts';
 
@@ -41,7 +42,7 @@ export const begin = async (
   );
   if (!moved) throw new AppShotError('BUSY', { name: record.name, operation: 'another change' });
   house.emit(way.through, moved);
-  const work: Work = { house, record: moved, timings: [], wanted: false, closers: [] };
+  const work: Work = { house, record: moved, timings: [], wanted: false, committed: false, closers: [] };
   return { work: environment ? { ...work, environment } : work, plan: way, at };
 };
 
@@ -106,15 +107,23 @@ export const settleFailure = async (
   throw error;
 };
 
+/** What has been committed is asleep, and its processes must go whatever fails: what is left even so, the next start removes. */
+const finishSleep = async (work: Work, error: unknown): Promise<void> => {
+  const { log } = work.house;
+  log.error({ err: error, aid: work.record.aid }, 'ending the processes of a sleeper failed');
+  await EXECUTORS.end
+    .run(work)
+    .catch((err: unknown) => log.error({ err, aid: work.record.aid }, 'ending them failed again'));
+};
+
 /** Puts a running application to sleep. When it fails it runs on. */
 export const sleep = async (begun: Begun): Promise<SleepResult> => {
   const { work, plan: way, at } = begun;
   try {
     await takeSteps(work, way);
   } catch (error) {
-    // What has been committed is asleep, even when ending its processes failed.
-    if (work.record.state !== 'asleep') return await settleFailure(begun, 'running', error);
-    work.house.log.error({ err: error, aid: work.record.aid }, 'ending the processes of a sleeper failed');
+    if (!work.committed) return await settleFailure(begun, 'running', error);
+    await finishSleep(work, error);
   }
   const now = performance.now();
   const result: SleepResult = {

@@ -35,7 +35,7 @@ const undo = async (work: Work, steps: readonly Step[]): Promise<void> => {
     }
 };
 
-/** Takes all steps of a plan, or none. Rejects with a `StepError`. */
+/** Takes all steps of a plan, or none, unless one has made the outcome stand. Rejects with a `StepError`. */
 export const takeSteps = async (work: Work, { operation, steps }: Plan): Promise<void> => {
   const taken: Step[] = [];
   try {
@@ -44,7 +44,7 @@ export const takeSteps = async (work: Work, { operation, steps }: Plan): Promise
       await takeStep(work, operation, step);
     }
   } catch (error) {
-    await undo(work, taken);
+    if (!work.committed) await undo(work, taken);
     throw new StepError(taken.at(-1) ?? 'check', error);
   } finally {
     for (const close of work.closers.splice(0)) close();

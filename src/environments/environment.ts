@@ -237,7 +237,9 @@ export class Environment implements EnvironmentIdentity {
   get engine(): EngineChannel {
     return {
       send: async (message, descriptors = []) => {
-        await this.#control.call(['engine'], descriptors, message);
+        await this.#control.call(['engine'], descriptors, message).catch((cause: unknown) => {
+          throw new AppShotError('ENGINE_FAILED', { reason: 'it ended before it was asked' }, { cause });
+        });
       },
       receive: (handler) => this.#control.on({ engine: handler }),
     };

@@ -27,6 +27,8 @@ interface Fault {
   readonly step: string;
   readonly when: string;
   readonly action: Action;
+  /** All of it, as the daemon is told. */
+  readonly point: string;
   /** The state afterwards. */
   readonly after: AppView['state'];
 }
@@ -44,7 +46,7 @@ const isCommitted = (step: string, when: string): boolean =>
 const isRestored = (step: string, when: string): boolean =>
   step === 'connect' || (step === 'restore' && when !== 'before');
 
-const stateAfter = ({ verb, step, when, action }: Omit<Fault, 'after'>): AppView['state'] => {
+const stateAfter = ({ verb, step, when, action }: Omit<Fault, 'after' | 'point'>): AppView['state'] => {
   if (verb === 'sleep') return isCommitted(step, when) ? 'asleep' : 'running';
   return action === 'kill' && isRestored(step, when) ? 'running' : 'asleep';
 };
@@ -54,7 +56,7 @@ const faults = (verb: Verb, steps: readonly string[], whens: readonly string[], 
     whens.flatMap((when) =>
       actions.map((action): Fault => {
         const fault = { verb, step, when, action };
-        return { ...fault, after: stateAfter(fault) };
+        return { ...fault, point: `${verb}.${step}.${when}=${action}`, after: stateAfter(fault) };
       }),
     ),
   );
@@ -103,9 +105,9 @@ const finish = async (): Promise<void> => {
 
 const snapshots = (): string[] => readdirSync(join(lab.dataDirectory, 'snapshots'));
 
-const restart = async ({ verb, step, when, action }: Fault): Promise<void> => {
+const restart = async ({ point }: Fault): Promise<void> => {
   await daemon.stop();
-  daemon = await lab.daemon({ environment: { APPSHOT_FAULT: `${verb}.${step}.${when}=${action}` } });
+  daemon = await lab.daemon({ environment: { APPSHOT_FAULT: point } });
 };
 
 /** The verb fails as it should, or the daemon is killed and followed by another. */
@@ -141,8 +143,7 @@ const expectWhole = async (after: Fault['after']): Promise<void> => {
 };
 
 describe.each([
-  { program: chain, cases: EVERYWHERE },
-  { program: chain, cases: ENGINE },
+  { program: chain, cases: [...EVERYWHERE, ...ENGINE] },
   { program: kitchen, cases: ENGINE },
 ])('$program.name', ({ program, cases }) => {
   let broken = false;
@@ -159,7 +160,7 @@ describe.each([
     else await finish();
   });
 
-  test.each(cases)('$verb.$step.$when=$action leaves it $after', async (fault) => {
+  test.each(cases)('$point leaves it $after', async (fault) => {
     onTestFailed(() => void (broken = true));
     await restart(fault);
     if (fault.verb === 'wake') await app.sleep();

@@ -41,7 +41,12 @@ const runArguments = (lab: Lab, name: string, launch: Launch, options: readonly 
     return ['run', '--json', '--name', name, ...environment, ...options, '--', ...launch.command];
   }
   const file = join(lab.directory, `${name}.yaml`);
-  writeFileSync(file, stringify({ name, processes: launch.processes }));
+  // The file's own directory, where they would start, is one that applications do not see.
+  const processes = Object.entries(launch.processes).map(([key, process]) => [
+    key,
+    { working_dir: '/', ...process },
+  ]);
+  writeFileSync(file, stringify({ name, processes: Object.fromEntries(processes) }));
   return ['run', '--json', '--file', file, ...options];
 };
 

@@ -140,6 +140,8 @@ export const systemVObjects = (): string[] =>
       .map((line) => `${kind} ${line.trim().split(/\s+/).slice(0, 2).join(' ')}`),
   );
 
-/** What the daemon holds open, by kind. */
+/** What the daemon holds open, by kind; but for the one inotify descriptor that an event loop opens with its first watch and keeps. */
 export const descriptorsOf = (pid: number): string[] =>
-  readdirSync(`/proc/${pid}/fd`).map((fd) => readOr(() => readlinkSync(`/proc/${pid}/fd/${fd}`)));
+  readdirSync(`/proc/${pid}/fd`)
+    .map((fd) => readOr(() => readlinkSync(`/proc/${pid}/fd/${fd}`)))
+    .filter((target) => target !== 'anon_inode:inotify');

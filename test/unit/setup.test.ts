@@ -203,25 +203,32 @@ describe('a CRIU', () => {
 });
 
 describe('the init', () => {
-  it('is compiled once, static, and named by its source', async () => {
-    const source = join(directory, 'init.c');
-    await writeFile(source, '#include <stdio.h>\nint main(void) { return puts("ready") < 0; }\n');
-    const path = await compileInit(directory, source);
-    expect(path).toBe(join(directory, `init-${await hashOfSource(source)}`));
+  it('is compiled once from all its sources, static, and named by them', async () => {
+    const sources = join(directory, 'native');
+    await mkdir(sources);
+    await writeFile(join(sources, 'ready.h'), 'int ready(void);\n');
+    await writeFile(join(sources, 'init.c'), '#include "ready.h"\nint main(void) { return ready(); }\n');
+    const ready = '#include <stdio.h>\n#include "ready.h"\nint ready(void) { return puts("ready") < 0; }\n';
+    await writeFile(join(sources, 'ready.c'), ready);
+    const path = await compileInit(directory, sources);
+    expect(path).toBe(join(directory, `init-${await hashOfSource(sources)}`));
     expect((await run(path)).stdout).toBe('ready\n');
     const { ino } = await stat(path);
-    expect(await compileInit(directory, source)).toBe(path);
+    expect(await compileInit(directory, sources)).toBe(path);
     expect((await stat(path)).ino).toBe(ino);
+    await writeFile(join(sources, 'ready.h'), 'int ready(void); /* changed */\n');
+    expect(await compileInit(directory, sources)).not.toBe(path);
   });
 
   it('fails with the reason, and leaves nothing', async () => {
-    await expect(compileInit(directory, join(directory, 'none.c'))).rejects.toThrow(
+    await expect(compileInit(directory, join(directory, 'none'))).rejects.toThrow(
       'the package is incomplete',
     );
-    const source = join(directory, 'init.c');
-    await writeFile(source, 'int main(void) { return missing; }\n');
-    await expect(compileInit(directory, source)).rejects.toThrow('gcc failed');
-    expect(await readdir(directory)).toEqual(['init.c']);
+    const sources = join(directory, 'native');
+    await mkdir(sources);
+    await writeFile(join(sources, 'init.c'), 'int main(void) { return missing; }\n');
+    await expect(compileInit(directory, sources)).rejects.toThrow('gcc failed');
+    expect(await readdir(directory)).toEqual(['native']);
   });
 });
 

@@ -143,7 +143,13 @@ const dump = async (work: Work, snapshot: string): Promise<HeldDump> => {
     return verdict.promise;
   });
   // An answer before the images are complete is a refusal; an end without one is the engine's death.
-  answer.then(() => saved.reject(undefined), saved.reject);
+  answer.then(
+    () => saved.reject(undefined),
+    (error: unknown) => {
+      work.lost = error;
+      saved.reject(error);
+    },
+  );
   const ended = answer.then(
     () => true,
     () => false,
@@ -208,6 +214,7 @@ export const commit: Executor = {
       reachable,
     });
     turnBack(work);
+    if (work.lost !== undefined) throw await engineFailure(work, 'dump.log', work.lost);
     const { manifest, digest, bytes } = sealed;
     const committed = await house.registry.commitSleep(
       record.aid,
@@ -225,6 +232,7 @@ export const commit: Executor = {
       { snapshot: held.snapshot, failure: null, data: { reachable } },
     );
     if (!committed) throw new Error('the application changed hands');
+    work.committed = true;
     work.bytes = bytes;
     work.record = committed;
   },
@@ -234,9 +242,8 @@ export const commit: Executor = {
 export const end: Executor = {
   run: async (work) => {
     const { house, record } = work;
-    const environment = work.environment;
+    if (work.environment) await house.pool.discard(work.environment);
     delete work.environment;
-    if (environment) await house.pool.discard(environment);
     // The engine that held the processes has ended with them; until it is gone it keeps the application's root in use.
     await work.release?.();
     work.record = await house.registry.update(record.aid, { environment: null });

@@ -50,6 +50,8 @@ export const restore: Executor = {
         descriptors,
         processes.orphans ? adoptOrphans(environment) : undefined,
       );
+      // Whatever ends this step early, the engine's own end is not news any more.
+      restoring.catch(() => undefined);
       house.faults.at('wake', 'restore', 'during', environment);
       const pid = await restoring;
       await environment.adopt(pid, processes.last);

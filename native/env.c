@@ -1,0 +1,237 @@
+/* PID 1 of an environment: makes it, serves its control socket, reaps. */
+#include "init.h"
+
+#define FIRST_PASSED 20 /* where descriptors for the engine are put, in order */
+
+static struct {
+  const char *dir;
+  int listener, daemon, engine, events;
+  pid_t chain, engine_pid;
+  int chain_status;
+  const char *state;
+} self = {.daemon = -1, .engine = -1, .state = "ready", .chain_status = -1};
+
+static void tell(const char *verb, const char *a, const char *b) {
+  char text[PATH_SIZE];
+  int n = snprintf(text, sizeof text, "%s%c%s%c%s%c", verb, 0, a, 0, b, 0);
+  send_frame(self.daemon, text, n);
+}
+
+static void answer_error(const char *stage) {
+  char number[16];
+  snprintf(number, sizeof number, "%d", errno);
+  tell("error", stage, number);
+}
+
+static int set_last_pid(const char *pid) { return write_text("/proc/sys/kernel/ns_last_pid", pid); }
+
+static pid_t fork_chain(const char *program, int specification, int status) {
+  pid_t pid = fork();
+  if (pid) return pid;
+  setsid();
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  check(unshare(CLONE_NEWIPC), "ipc");
+  int spec = fcntl(specification, F_DUPFD, 10), stat = fcntl(status, F_DUPFD, 10);
+  dup2(spec, 3), dup2(stat, STATUS_FD);
+  close_range(5, ~0U, 0);
+  for (int fd = 0; fd < 3; fd++) close(fd);
+  check(open("/dev/null", O_RDWR), "null"), dup2(0, 1), dup2(0, 2);
+  check(chdir("/"), "directory");
+  execl(program, "appshot-chain", "chain", NULL);
+  write_all(STATUS_FD, "appshot\0execute\0" "2", 18);
+  _exit(127);
+}
+
+/* A launched chain needs no engine inside: one that waits there would be a stranger among its processes. */
+static void dismiss_engine(void) {
+  close(self.engine), self.engine = -1;
+  while (waitpid(self.engine_pid, NULL, 0) < 0 && errno == EINTR);
+}
+
+/* launch PROGRAM LAST-PID SPECIFICATION: the answer comes when every process of the chain has executed its program, or not. */
+static const char *launch(struct fields *f) {
+  static char report[PATH_SIZE];
+  char *program = field(f), *last = field(f);
+  int pipe_fds[2], memory = memfd_create("chain", MFD_CLOEXEC);
+  if (!program || !last || memory < 0 || pipe2(pipe_fds, O_CLOEXEC) < 0) return "launch";
+  if (write_all(memory, f->at, f->end - f->at) < 0 || lseek(memory, 0, SEEK_SET) < 0) return "specification";
+  dismiss_engine();
+  if (unshare(CLONE_NEWTIME) < 0) return "time namespace";
+  if (set_last_pid(last) < 0) return "process IDs";
+  self.chain = fork_chain(program, memory, pipe_fds[1]);
+  close(pipe_fds[1]), close(memory);
+  int size = 0, n;
+  while (size < (int)sizeof report - 1 && (n = read(pipe_fds[0], report + size, sizeof report - 1 - size)) > 0) size += n;
+  close(pipe_fds[0]);
+  if (self.chain < 0) return "fork";
+  self.state = "running";
+  char text[PATH_SIZE + 64];
+  int head = snprintf(text, sizeof text, size ? "failed" : "ok");
+  memcpy(text + head + 1, report, size);
+  if (size == 0) size = snprintf(text + head + 1, 16, "%d", self.chain) + 1;
+  send_frame(self.daemon, text, head + 1 + size);
+  return NULL;
+}
+
+static const char *pass_to_engine(struct fields *f, int *fds, int count) {
+  for (int i = 0; i < count; i++)
+    if (dup2(fds[i], FIRST_PASSED + i) < 0) return "descriptors";
+  if (self.engine < 0) return errno = EPIPE, "engine";
+  self.state = "restoring";
+  return send(self.engine, f->at, f->end - f->at, MSG_NOSIGNAL) < 0 ? "engine" : NULL;
+}
+
+/* adopt PID LAST-PID: the restored chain's root, and where its process IDs go on. */
+static const char *adopt(struct fields *f) {
+  self.chain = number_field(f);
+  char *last = field(f);
+  self.state = "running";
+  for (int fd = FIRST_PASSED; fd < FIRST_PASSED + 8; fd++) close(fd);
+  return !last || set_last_pid(last) < 0 ? "process IDs" : NULL;
+}
+
+static const char *last_pid(void) {
+  char text[32] = "";
+  int fd = open("/proc/sys/kernel/ns_last_pid", O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || read(fd, text, sizeof text - 1) < 0) return "process IDs";
+  close(fd);
+  text[strcspn(text, "\n")] = 0;
+  tell("ok", text, "");
+  return NULL;
+}
+
+static const char *signal_all(struct fields *f) { return kill(-1, number_field(f)) < 0 && errno != ESRCH ? "signal" : NULL; }
+
+static void handle(char *data, uint32_t size, int *fds, int count) {
+  struct fields f = {data, data + size};
+  char *verb = field(&f);
+  const char *failed = "verb";
+  int answered = 0;
+  if (!verb) errno = EINVAL;
+  else if (!strcmp(verb, "root")) failed = give_root(&f, fds, count), self.state = "rooted";
+  else if (!strcmp(verb, "launch")) failed = launch(&f), answered = 1;
+  else if (!strcmp(verb, "time")) failed = set_time(&f);
+  else if (!strcmp(verb, "engine")) failed = pass_to_engine(&f, fds, count);
+  else if (!strcmp(verb, "subreaper")) failed = make_subreaper(&f);
+  else if (!strcmp(verb, "adopt")) failed = adopt(&f);
+  else if (!strcmp(verb, "last-pid")) failed = last_pid(), answered = 1;
+  else if (!strcmp(verb, "signal")) failed = signal_all(&f);
+  else errno = ENOSYS;
+  if (failed) answer_error(failed);
+  else if (!answered) tell("ok", "", "");
+  for (int i = 0; i < count; i++) close(fds[i]);
+}
+
+static int receive(void) {
+  union {
+    char bytes[CMSG_SPACE(64 * sizeof(int))];
+    struct cmsghdr align;
+  } control;
+  uint32_t size;
+  int fds[64], count = 0;
+  struct iovec iov = {&size, 4};
+  struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  ssize_t n = recvmsg(self.daemon, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
+  if (n != 4 || size > FRAME_MAX) return -1;
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c))
+    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+      count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+      memcpy(fds, CMSG_DATA(c), count * sizeof(int));
+    }
+  char *data = malloc(size + 1);
+  if (!data || read_all(self.daemon, data, size) < 0) return -1;
+  handle(data, size, fds, count);
+  free(data);
+  return 0;
+}
+
+static void greet(void) {
+  char status[16];
+  int fd = accept4(self.listener, NULL, NULL, SOCK_CLOEXEC);
+  if (fd < 0) return;
+  if (self.daemon >= 0) close(self.daemon);
+  self.daemon = fd;
+  snprintf(status, sizeof status, "%d", self.chain_status);
+  tell("hello", self.state, status);
+}
+
+static void reap_children(void) {
+  struct signalfd_siginfo info;
+  char text[16];
+  int status;
+  while (read(self.events, &info, sizeof info) == sizeof info);
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid != self.chain) continue;
+    self.chain_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    self.state = "ended";
+    snprintf(text, sizeof text, "%d", self.chain_status);
+    tell("chain-ended", text, "");
+  }
+}
+
+static void serve(void) {
+  for (;;) {
+    struct pollfd polls[] = {{self.listener, POLLIN, 0}, {self.events, POLLIN, 0}, {self.daemon, POLLIN, 0}, {self.engine, POLLIN, 0}};
+    if (poll(polls, 4, -1) < 0 && errno != EINTR) exit(1);
+    if (polls[3].revents && !relay_engine(self.engine, self.daemon, "criu", 5))
+      close(self.engine), self.engine = -1, tell("criu-ended", "", "");
+    if (polls[1].revents) reap_children();
+    if (polls[2].revents && receive() < 0) close(self.daemon), self.daemon = -1;
+    if (polls[0].revents) greet();
+  }
+}
+
+static void first_process(int go, int ready, char **criu) {
+  char byte;
+  check(read_all(go, &byte, 1), "environment");
+  close(go);
+  setsid();
+  signal(SIGPIPE, SIG_IGN);
+  loopback_up();
+  make_mounts(self.dir);
+  sigset_t child;
+  sigemptyset(&child), sigaddset(&child, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &child, NULL);
+  self.events = check(signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd");
+  int null = check(open("/dev/null", O_RDWR | O_CLOEXEC), "null");
+  for (int fd = 0; fd < 3; fd++) dup2(null, fd);
+  close(null);
+  self.engine_pid = check(start_engine(criu, &self.engine), "engine");
+  write_all(ready, "+", 1), close(ready);
+  serve();
+}
+
+static int listen_at(const char *dir) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "control"};
+  int fd = check(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+  check(chdir(dir), dir);
+  umask(077);
+  check(bind(fd, (struct sockaddr *)&address, sizeof address), "control socket");
+  check(listen(fd, 8), "listen");
+  umask(022);
+  check(chdir("/"), "/");
+  return fd;
+}
+
+/* The user namespace maps every ID to itself: programs keep their users, and the engine is confined. */
+int env_main(char **argv) {
+  static const char map[] = "0 0 4294967295";
+  int go[2], ready[2];
+  char path[64], byte;
+  self.dir = argv[0];
+  self.listener = listen_at(self.dir);
+  check(pipe2(go, O_CLOEXEC), "pipe"), check(pipe2(ready, O_CLOEXEC), "pipe");
+  int flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | SIGCHLD;
+  pid_t pid = check(syscall(SYS_clone, flags, 0, 0, 0, 0), "namespaces");
+  if (pid == 0) close(go[1]), close(ready[0]), first_process(go[0], ready[1], after_dashes(argv));
+  close(ready[1]);
+  join_cgroups(argv + 1, pid);
+  snprintf(path, sizeof path, "/proc/%d/uid_map", pid), check(write_text(path, map), path);
+  snprintf(path, sizeof path, "/proc/%d/gid_map", pid), check(write_text(path, map), path);
+  write_all(go[1], "+", 1);
+  if (read_all(ready[0], &byte, 1) < 0) return waitpid(pid, NULL, 0), 1;
+  printf("%d\n", pid);
+  return 0;
+}
