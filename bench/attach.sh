@@ -1,9 +1,10 @@
 #!/bin/sh
 # attach.sh NETNS BRIDGE LINK ADDRESS COMMAND...: gives the new network namespace that it runs in a veth, whose other end LINK is a port of
-# BRIDGE in the namespace named NETNS, and the address (with its prefix length); then executes the command.
+# BRIDGE in the namespace named NETNS, and the address (with its prefix length); joins control groups by the files in CGROUPS; executes the command.
 set -eu
 netns=$1 bridge=$2 link=$3 address=$4
 shift 4
+for members in ${CGROUPS:-}; do echo $$ >"$members"; done
 ip link add eth0 type veth peer name "$link" netns "$netns"
 ip -n "$netns" link set "$link" master "$bridge" up
 ip link set lo up

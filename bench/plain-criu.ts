@@ -5,12 +5,12 @@
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { defaultEngineDir, loadEngine } from '../src/criu/index.ts';
 import type { Dialogue } from '../test/support/dialogue.ts';
 import { eventually } from '../test/support/eventually.ts';
 import type { Lab } from '../test/support/lab.ts';
 import type { Inside } from '../test/support/network-namespace.ts';
+import { attached, beside, BRIDGE, makeBridge } from './bare-bridge.ts';
 import { ask } from './request.ts';
 import type { Question } from './request.ts';
 
@@ -23,30 +23,9 @@ export interface PlainCriu {
   close(): Promise<void>;
 }
 
-const beside = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
-
-const BRIDGE = 'plain';
 const LINK = 'plain0';
 const ADDRESS = '10.98.0.2';
 const SAVE = ['--tcp-established', '--file-locks', '--manage-cgroups=ignore'];
-
-/** A bridge beside the daemon's, without anything of AppShot's. Addresses: 10.98.0.0/16 inside the lab. */
-export const makeBridge = async (lab: Lab): Promise<void> => {
-  const ip = (...args: string[]) => lab.exec('ip', args);
-  if ((await lab.exec('ip', ['-json', 'link', 'show', 'type', 'bridge'])).stdout.includes(`"${BRIDGE}"`))
-    return;
-  await ip('link', 'add', BRIDGE, 'type', 'bridge');
-  await ip('address', 'add', '10.98.0.1/16', 'dev', BRIDGE);
-  await ip('link', 'set', BRIDGE, 'up');
-};
-
-/** The arguments that start a command in a network namespace of its own with that address on the bridge. */
-export const attached = (lab: Lab, link: string, address: string, command: readonly string[]): string[] => [
-  'sh',
-  beside('attach.sh'),
-  ...[lab.name, BRIDGE, link, `${address}/16`],
-  ...command,
-];
 
 const gone = (pid: number): Promise<void> =>
   eventually(
@@ -154,7 +133,10 @@ export const startPlain = async (
   const pidFile = join(directory, 'first');
   const contained = ['/usr/bin/python3', beside('contain.py'), root, pidFile, ...command];
   const namespaces = ['--pid', '--fork', '--net', '--ipc', '--uts', '--mount'];
-  const first = await lab.talk('unshare', [...namespaces, ...attached(lab, LINK, ADDRESS, contained)]);
+  const first = await lab.talk('unshare', [
+    ...namespaces,
+    ...attached(lab, { link: LINK, address: ADDRESS }, contained),
+  ]);
   const to = lab.namespace.inside(ADDRESS, port);
   await eventually(() => ask(to, question));
   return new Container(lab, shell, first, { root, images, to, pid: Number(readFileSync(pidFile, 'utf8')) });

@@ -8,6 +8,7 @@ static struct {
   int listener, daemon, engine, events;
   pid_t chain, engine_pid;
   int chain_status;
+  int asked; /* the engine has said something that it may wait for an answer to */
   const char *state;
 } self = {.daemon = -1, .engine = -1, .state = "ready", .chain_status = -1};
 
@@ -80,6 +81,7 @@ static const char *pass_to_engine(struct fields *f, int *fds, int count) {
     if (dup2(fds[i], FIRST_PASSED + i) < 0) return "descriptors";
   if (self.engine < 0) return errno = EPIPE, "engine";
   self.state = "restoring";
+  self.asked = 0;
   return send(self.engine, f->at, f->end - f->at, MSG_NOSIGNAL) < 0 ? "engine" : NULL;
 }
 
@@ -141,10 +143,10 @@ static int receive(void) {
       memcpy(fds, CMSG_DATA(c), count * sizeof(int));
     }
   char *data = malloc(size + 1);
-  if (!data || read_all(self.daemon, data, size) < 0) return -1;
-  handle(data, size, fds, count);
+  int received = data && read_all(self.daemon, data, size) == 0;
+  if (received) handle(data, size, fds, count);
   free(data);
-  return 0;
+  return received ? 0 : -1;
 }
 
 static void greet(void) {
@@ -171,14 +173,29 @@ static void reap_children(void) {
   }
 }
 
+/* Without a daemon nobody answers the engine: one that waits would wait for ever, and its half-made tasks with it. It undoes
+ * them when its socket closes; one that has said its last word does not care. */
+static void lose_daemon(void) {
+  close(self.daemon), self.daemon = -1;
+  if (self.asked && self.engine >= 0) close(self.engine), self.engine = -1;
+}
+
+static void hear_engine(void) {
+  if (!relay_engine(self.engine, self.daemon, "criu", 5)) {
+    close(self.engine), self.engine = -1, tell("criu-ended", "", "");
+    return;
+  }
+  self.asked = 1;
+  if (self.daemon < 0) lose_daemon();
+}
+
 static void serve(void) {
   for (;;) {
     struct pollfd polls[] = {{self.listener, POLLIN, 0}, {self.events, POLLIN, 0}, {self.daemon, POLLIN, 0}, {self.engine, POLLIN, 0}};
     if (poll(polls, 4, -1) < 0 && errno != EINTR) exit(1);
-    if (polls[3].revents && !relay_engine(self.engine, self.daemon, "criu", 5))
-      close(self.engine), self.engine = -1, tell("criu-ended", "", "");
+    if (polls[3].revents) hear_engine();
     if (polls[1].revents) reap_children();
-    if (polls[2].revents && receive() < 0) close(self.daemon), self.daemon = -1;
+    if (polls[2].revents && receive() < 0) lose_daemon();
     if (polls[0].revents) greet();
   }
 }

@@ -4,7 +4,7 @@
 import { z } from '@hono/zod-openapi';
 
 /** A host name label (RFC 1123): also a valid application and process name. */
-export const Name = z
+const Name = z
   .string()
   .regex(
     /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/,
@@ -13,9 +13,7 @@ export const Name = z
   .openapi({ example: 'web' });
 
 /** An application ID: given by the user, or 26 characters of a ULID. Unique in the farm (mission A1). */
-export const Aid = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, 'use 1 to 64 letters, digits, _ and -');
+const Aid = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, 'use 1 to 64 letters, digits, _ and -');
 
 /**
  * The states of an application. See `src/application` for the transitions.

@@ -14,6 +14,7 @@ import type { House, Work } from './context.ts';
 import * as operations from './operations.ts';
 import { boundLogs } from './logs.ts';
 import { Reluctance } from './reluctance.ts';
+import { reachableOf } from './sleepers.ts';
 import { viewOf } from './views.ts';
 
 export class Applications {
@@ -74,7 +75,7 @@ export class Applications {
   /** Makes a sleeper known to the network, so that it wakes when it is asked for. */
   expect(record: ApplicationRecord): void {
     this.#byAddress.set(record.address, record.aid);
-    const reachable = record.data['reachable'] as Parameters<House['network']['close']>[1] | undefined;
+    const reachable = reachableOf(record);
     if (reachable) this.#house.network.close(record.address, reachable);
   }
 

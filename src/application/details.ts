@@ -9,6 +9,7 @@ import { networkUse } from '../resources/index.ts';
 import type { Reachable } from '../snapshots/index.ts';
 import { describeResources } from './check.ts';
 import type { House } from './context.ts';
+import { reachableOf } from './sleepers.ts';
 import { viewOf } from './views.ts';
 
 const snapshotOf = async (house: House, { snapshot }: ApplicationRecord): Promise<AppDetail['snapshot']> => {
@@ -34,11 +35,7 @@ export const detailsOf = async (
   const paths = house.layout.application(record.aid);
   const running = record.state === 'running' && environment;
   const live = running ? describeResources(house, record, environment) : { processes: [], resources: [] };
-  const use = running
-    ? liveUse(environment)
-    : record.state === 'asleep'
-      ? ((record.data['reachable'] as Reachable | undefined) ?? NOTHING)
-      : NOTHING;
+  const use = running ? liveUse(environment) : (reachableOf(record) ?? NOTHING);
   return {
     ...viewOf(record),
     spec: record.spec,

@@ -7,4 +7,5 @@ export type { Activity } from './details.ts';
 export { execInside } from './exec.ts';
 export { Faults } from './faults.ts';
 export { recover } from './recovery.ts';
+export { knownAddress } from './sleepers.ts';
 export { viewOf } from './views.ts';

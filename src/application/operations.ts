@@ -47,7 +47,7 @@ export const begin = async (
 };
 
 /** Leaves the passage. */
-export const settle = async (
+const settle = async (
   { house, record }: Work,
   state: State,
   failure: Failure | null,
@@ -90,11 +90,7 @@ const explain = (
 };
 
 /** After a failure whose steps are all undone: back to `state`, with the reason kept and told. Always throws. */
-export const settleFailure = async (
-  { work, plan: way }: Begun,
-  state: State,
-  thrown: unknown,
-): Promise<never> => {
+const settleFailure = async ({ work, plan: way }: Begun, state: State, thrown: unknown): Promise<never> => {
   const step = thrown instanceof StepError ? thrown.step : 'begin';
   const cause = toAppShotError(thrown instanceof StepError ? thrown.cause : thrown);
   const error = explain(work, way.operation === 'sleep' ? 'SLEEP_FAILED' : 'WAKE_FAILED', step, cause);

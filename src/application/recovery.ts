@@ -70,14 +70,12 @@ const finishWake = async (found: Case, environment: Environment): Promise<void> 
   const { house, record } = found;
   const state = await environment.stateFound();
   if (state === 'ready' || state === 'rooted') return keepAsleep(found);
+  const restoring = (): boolean =>
+    house.processesIn(environment.id).some((pid) => isEngine(house.engine, pid));
   const end = performance.now() + RESTORE.patience;
-  while (
-    house.processesIn(environment.id).some((pid) => isEngine(house.engine, pid)) &&
-    performance.now() < end
-  )
-    await delay(RESTORE.interval);
+  while (restoring() && performance.now() < end) await delay(RESTORE.interval);
   const snapshot = record.snapshot && (await house.registry.getSnapshot(record.snapshot));
-  if (!snapshot) return keepAsleep(found);
+  if (!snapshot || restoring()) return keepAsleep(found);
   const { processes } = await house.store.verify(snapshot.id, snapshot.digest);
   try {
     systemPid(house, environment, processes.root);

@@ -243,9 +243,19 @@ export class AppShotError extends Error {
   }
 }
 
+/** A refusal of the kernel, as the room below that speaks to it throws them. */
+const isKernelError = (thrown: unknown): thrown is Error & { call: string } =>
+  thrown instanceof Error && thrown.name === 'KernelError' && 'call' in thrown;
+
 /** Any thrown value as an error of the registry; what is not one is a bug (`INTERNAL`). */
 export const toAppShotError = (thrown: unknown): AppShotError => {
   if (thrown instanceof AppShotError) return thrown;
+  if (isKernelError(thrown))
+    return new AppShotError(
+      'KERNEL_CALL_FAILED',
+      { call: thrown.call, errno: thrown.message },
+      { cause: thrown },
+    );
   const reason = thrown instanceof Error ? thrown.message : String(thrown);
   const stack = thrown instanceof Error ? thrown.stack : undefined;
   return new AppShotError('INTERNAL', { reason }, { cause: thrown, details: { stack } });

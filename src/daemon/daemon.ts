@@ -7,7 +7,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { VERSION } from '../api/index.ts';
-import { Applications, Faults, recover } from '../application/index.ts';
+import { Applications, Faults, knownAddress, recover } from '../application/index.ts';
 import type { House } from '../application/index.ts';
 import { AppShotError, createLogger } from '../common/index.ts';
 import type { Logger } from '../common/index.ts';
@@ -143,7 +143,8 @@ const assemble = async (
   const registry = await openSqliteRegistry(layout.registry);
   const instance = instanceOf(options.runDir);
   const netlink = NetlinkSocket.open();
-  const network = new Network({ netlink, network: options.network, instance, log });
+  const known = (await registry.list()).map(knownAddress);
+  const network = new Network({ netlink, network: options.network, instance, log, known });
   const cgroups = Cgroups.open(`appshot-${instance}`, join(options.runDir, 'cgroup'));
   const shop: Workshop = {
     directory: join(options.runDir, 'env'),

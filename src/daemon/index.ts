@@ -1,5 +1,4 @@
 /** The daemon: wiring, the HTTP API on a Unix socket, events, start-up recovery. */
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { Daemon } from './daemon.ts';
 import type { DaemonOptions } from './options.ts';
@@ -14,11 +13,13 @@ const LAST_REQUESTS = 5000;
  */
 export const runDaemon = async (options: DaemonOptions): Promise<number> => {
   const daemon = await Daemon.open(options);
-  const ended = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
+  const ended = Promise.withResolvers<void>();
+  // Asking twice must not cut the closing short.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => ended.resolve());
   process.stdout.write(
     `appshot is ready: ${join(options.runDir, SOCKET_NAME)}, network ${options.network}\n`,
   );
-  await ended;
+  await ended.promise;
   await daemon.close(LAST_REQUESTS);
   return 0;
 };

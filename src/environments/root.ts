@@ -12,7 +12,7 @@ import { cloneTree, close, overlay, setOpaque } from '../kernel/index.ts';
 import type { PlacedMount } from './environment.ts';
 
 /** Where an application finds what belongs to AppShot. */
-export const INSIDE = { engine: '/.appshot/engine', log: '/.appshot/log' } as const;
+const INSIDE = { engine: '/.appshot/engine', log: '/.appshot/log' } as const;
 
 /** The directories of one application, all on one file system. */
 export interface ApplicationFiles {

@@ -63,12 +63,21 @@ const CHECK: readonly (readonly Json[])[] = [
   [{ drop: null }],
 ];
 
+/** An address that an application has, and what it can be reached by if it sleeps. */
+export interface KnownAddress {
+  readonly address: string;
+  readonly reachable?: Reachability | undefined;
+}
+
 export class WakeFilter {
   readonly #nft: Nftables;
   readonly #table: string;
 
-  /** Replaces what an earlier daemon left. Throws `KernelError` where the kernel has no nf_tables. */
-  constructor(table: string, bridge: string, network: Cidr) {
+  /**
+   * Replaces what an earlier daemon left, in one transaction with the addresses that are known: in between nobody is refused.
+   * Throws `KernelError` where the kernel has no nf_tables.
+   */
+  constructor(table: string, bridge: string, network: Cidr, known: readonly KnownAddress[]) {
     this.#nft = new Nftables();
     this.#table = table;
     const own = { family: FAMILY, table };
@@ -95,6 +104,10 @@ export class WakeFilter {
       { add: { chain: { ...own, name: 'check' } } },
       ...CHECK.map((expr) => rule('check', expr)),
       ...['output', 'forward'].flatMap((name) => [hook(name), rule(name, nobody), rule(name, sleeper)]),
+      ...known.flatMap(({ address, reachable }) => [
+        this.#known('add', address),
+        ...(reachable ? this.#commands('add', address, reachable) : []),
+      ]),
     ]);
   }
 

@@ -15,7 +15,7 @@ import {
 import type { ArpQuestion, NetlinkSocket } from '../kernel/index.ts';
 import { Bridge, PATIENT_INSIDE, macOf } from './bridge.ts';
 import { WakeFilter } from './filter.ts';
-import type { Reachability } from './filter.ts';
+import type { KnownAddress, Reachability } from './filter.ts';
 import { isReason } from './question.ts';
 import type { Asker } from './question.ts';
 
@@ -43,6 +43,8 @@ export interface NetworkOptions {
   /** At most six characters that are the daemon's own in its network namespace. */
   readonly instance: string;
   readonly log: Logger;
+  /** The addresses of the applications that there are already. */
+  readonly known: readonly KnownAddress[];
 }
 
 export class Network {
@@ -54,20 +56,23 @@ export class Network {
   #onWanted: (address: string) => void = () => undefined;
 
   /** Makes the bridge and its rules, or takes hold of them. Fails with `BAD_NETWORK`. */
-  constructor({ netlink, network, instance, log }: NetworkOptions) {
+  constructor({ netlink, network, instance, log, known }: NetworkOptions) {
     this.#log = log;
     this.bridge = new Bridge(netlink, network, {
       bridge: `asb${instance}`,
       sentinel: `ass${instance}`,
       far: `asf${instance}`,
     });
-    this.#filter = this.#openFilter(`appshot_${instance}`);
+    this.#filter = this.#openFilter(`appshot_${instance}`, known);
+    for (const { address, reachable } of known)
+      if (reachable) this.#absent.set(address, { reachable, askers: new Set() });
   }
 
   /** Without nf_tables every packet wakes; `appshot doctor` says so. */
-  #openFilter(table: string): WakeFilter | undefined {
+  #openFilter(table: string, known: readonly KnownAddress[]): WakeFilter | undefined {
     try {
-      if (Nftables.available()) return new WakeFilter(table, this.bridge.names.bridge, this.bridge.cidr);
+      if (Nftables.available())
+        return new WakeFilter(table, this.bridge.names.bridge, this.bridge.cidr, known);
     } catch (err) {
       this.#log.warn({ err }, 'no packet filter: packets to ports that are not listened on wake too');
     }

@@ -30,6 +30,7 @@ const TESTING = [
   'python3',
   'redis-server',
   'redis-tools',
+  'strace',
   'wrk',
 ] as const;
 

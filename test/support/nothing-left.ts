@@ -26,7 +26,7 @@ export interface Inventory {
 /** ULIDs, hexadecimal and decimal numbers become stars, so that one environment looks like the next. */
 const anonymous = (text: string): string =>
   text
-    .replaceAll(/[0-9A-HJKMNP-TV-Z]{26}|[0-9a-f]{8}|[0-9a-f]*\d[0-9a-f]*/g, '*')
+    .replaceAll(/[0-9A-HJKMNP-TV-Z]{26}|[0-9a-f]{8,}|[0-9a-f]*\d[0-9a-f]*/g, '*')
     .replaceAll(/\*(-\*)+/g, '*');
 
 const sorted = (lab: Lab, texts: readonly string[]): string[] =>

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { AppShotError } from '../../src/common/index.ts';
 import { dropUserNamespace } from '../../src/criu/index.ts';
 import type { Schema } from '../../src/criu/index.ts';
 import { readImage, writeImage } from '../../src/criu/images/frames.ts';
@@ -116,10 +115,11 @@ describe('a dump', () => {
       fc.asyncProperty(bytes, bytes, async (inventory, task) => {
         await writeFile(join(directory, 'inventory.img'), inventory);
         await writeFile(join(directory, 'ids-1.img'), task);
-        await dropUserNamespace(builtSchema, directory).catch((error: unknown) => {
-          expect(error).toBeInstanceOf(AppShotError);
-          expect(error).toMatchObject({ code: 'ENGINE_FAILED' });
-        });
+        const [result] = await Promise.allSettled([dropUserNamespace(builtSchema, directory)]);
+        expect([
+          { status: 'fulfilled', value: undefined },
+          { status: 'rejected', reason: failsWith('cannot be read') },
+        ]).toContainEqual(result);
       }),
       { numRuns: 200 },
     );

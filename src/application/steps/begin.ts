@@ -1,11 +1,14 @@
 /** Steps that give an application a place to run: files, an environment, its root, its identity. */
+import { readdirSync, rmSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppShotError } from '../../common/index.ts';
 import { logTail } from '../../criu/index.ts';
 import { makeApplicationFiles, makeRoot } from '../../environments/index.ts';
 import type { Environment } from '../../environments/index.ts';
 import { launchChain, logFile, writeIdentityFiles } from '../../harness/index.ts';
+import { isErrno } from '../../kernel/index.ts';
 import { macOf } from '../../network/index.ts';
 import { environmentOf } from '../context.ts';
 import type { Work } from '../context.ts';
@@ -41,15 +44,30 @@ export const environment: Executor = {
   },
 };
 
+/** How long the kernel may take to let go of a root that was in use a moment ago, and how often to ask. In ms. */
+const RELEASE = { patience: 2000, interval: 5 } as const;
+
+const rootOf = async ({ house, record }: Work): Promise<ReturnType<typeof makeRoot>> => {
+  const { engineDirectory: engine, layout } = house;
+  const files = layout.application(record.aid);
+  for (const end = performance.now() + RELEASE.patience; ;)
+    try {
+      return makeRoot({ engine, files, volumes: record.spec.volumes });
+    } catch (error) {
+      // The processes of a daemon that was killed may hold it still: nothing tells when they have gone.
+      if (isErrno(error, 'EBUSY') && performance.now() < end) await delay(RELEASE.interval);
+      // The work directory refers to the upper one by file handles, which another disk or copy does not have.
+      else if (isErrno(error, 'ESTALE') && readdirSync(files.work).length > 0)
+        readdirSync(files.work).forEach((name) => rmSync(join(files.work, name), { recursive: true }));
+      else throw error;
+    }
+};
+
 /** The root, its mounts, the host name. Undone with the environment. */
 export const root: Executor = {
   run: async (work) => {
-    const { house, record } = work;
-    using made = makeRoot({
-      engine: house.engineDirectory,
-      files: house.layout.application(record.aid),
-      volumes: record.spec.volumes,
-    });
+    const { record } = work;
+    using made = await rootOf(work);
     await environmentOf(work).giveRoot(record.hostname, made.root, made.mounts);
   },
 };

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { check, degraded, missing, ok } from './finding.ts';
 import type { Check, Verdict } from './finding.ts';
 
-const CONTROLLERS = ['freezer', 'memory', 'pids', 'cpu'] as const;
+const CONTROLLERS = ['memory', 'pids', 'cpu'] as const;
 type Controller = (typeof CONTROLLERS)[number];
 
 export interface Cgroups {
@@ -29,15 +29,13 @@ const parseMounts = (mountinfo: string): Mount[] =>
   });
 
 /**
- * `mountinfo` is the text of /proc/self/mountinfo; `controllersOf` gives that of `cgroup.controllers` at the cgroup2 mount,
- * where the freezer is part of every group and not listed.
+ * `mountinfo` is the text of /proc/self/mountinfo; `controllersOf` gives that of `cgroup.controllers` at the cgroup2 mount.
  */
 export const parseCgroups = (mountinfo: string, controllersOf: (path: string) => string): Cgroups => {
   const mounts = parseMounts(mountinfo);
   const first = mounts.filter((mount) => mount.type === 'cgroup');
   const unified = mounts.find((mount) => mount.type === 'cgroup2');
-  const offered =
-    unified === undefined ? [] : ['freezer', ...controllersOf(unified.path).trim().split(/\s+/)];
+  const offered = unified === undefined ? [] : controllersOf(unified.path).trim().split(/\s+/);
   const controllers: Partial<Record<Controller, { version: 1 | 2; path: string }>> = {};
   for (const controller of CONTROLLERS) {
     const own = first.find((mount) => mount.options.includes(controller));
@@ -51,7 +49,6 @@ export const parseCgroups = (mountinfo: string, controllersOf: (path: string) =>
 };
 
 const WITHOUT: Readonly<Record<Controller, string>> = {
-  freezer: 'idle applications cannot be frozen before they sleep',
   memory: 'limits of memory are not kept',
   pids: 'limits of the number of processes are not kept',
   cpu: 'limits of processor time are not kept',

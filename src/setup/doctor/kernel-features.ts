@@ -49,9 +49,7 @@ export const judgeSoftDirty = (smaps: string): Verdict =>
       );
 
 export const judgeSeccomp = (actions: string): Verdict =>
-  actions.split(/\s+/).includes('user_notif')
-    ? ok('user_notif is available')
-    : missing(`only ${actions.trim()}`);
+  actions.split(/\s+/).includes('errno') ? ok('filters can be set') : missing(`only ${actions.trim()}`);
 
 const tryOverlay = async (dataDir: string): Promise<string> => {
   const parent = nearestExisting(dataDir);
@@ -88,9 +86,9 @@ export const kernelChecks: readonly Check[] = [
       there ? ok('ns_last_pid and map_files are there') : missing('no ns_last_pid or map_files'),
   }),
   check({
-    name: 'seccomp notification',
-    meaning: 'calls that would undo shared memory layers are handed to a supervisor',
-    advice: 'use a kernel with CONFIG_SECCOMP_FILTER, 5.0 or later',
+    name: 'seccomp filters',
+    meaning: 'io_uring, which cannot be saved, is hidden from applications with one',
+    advice: 'use a kernel with CONFIG_SECCOMP_FILTER',
     gather: () => readFile('/proc/sys/kernel/seccomp/actions_avail', 'utf8'),
     judge: judgeSeccomp,
   }),

@@ -162,7 +162,7 @@ export const networkChecks: readonly Check[] = [
   }),
   check({
     name: 'nf_tables',
-    meaning: 'connections are held while an application is saved and restored',
+    meaning: 'tells packets that may wake a sleeping application from others; without it every packet wakes',
     advice: modulesAdvice('nf_tables'),
     needsRoot: true,
     gather: () => inScratchNetwork(addTable),
