@@ -1,7 +1,7 @@
 /** Clients that live in this process, so that no figure contains the start of one. */
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { finished } from 'node:stream/promises';
 import type { Inside } from '../test/support/network-namespace.ts';
 
 /** What is asked of a program, and whether what came back is the whole answer. */
@@ -29,10 +29,10 @@ export const redisPing: Question = { text: 'PING\r\n', isWhole: (answer) => answ
 const exchange = (socket: Socket, question: Question): Promise<void> =>
   new Promise((resolve, reject) => {
     let answer = '';
-    const end = (error?: Error): void => {
+    const end = (cause?: Error): void => {
       socket.off('data', take).off('error', end).off('close', closed);
-      if (error === undefined) resolve();
-      else reject(error);
+      if (cause === undefined) resolve();
+      else reject(new Error(`${cause.message}, after ${answer.length} bytes of the answer`, { cause }));
     };
     const take = (chunk: string): void => {
       answer += chunk;
@@ -47,13 +47,16 @@ const exchange = (socket: Socket, question: Question): Promise<void> =>
     socket.write(question.text);
   });
 
+/** Whose connection it was goes into what failed. */
+const about = (to: Inside, cause: unknown): Error =>
+  new Error(`${to.host}:${to.port}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+
 const opened = (to: Inside): Socket => connect({ ...to, noDelay: true }).setEncoding('latin1');
 
 /** Closes from both sides: a connection that one side still had to close would wake a sleeper by itself. */
 const close = async (socket: Socket): Promise<void> => {
-  const closed = once(socket.resume(), 'close');
-  socket.end();
-  await closed;
+  socket.resume().end();
+  await finished(socket);
 };
 
 /** Milliseconds from connect() to the last byte of the answer, over a connection of its own. */
@@ -65,6 +68,8 @@ export const ask = async (to: Inside, question: Question): Promise<number> => {
     const ms = performance.now() - began;
     await close(socket);
     return ms;
+  } catch (error) {
+    throw about(to, error);
   } finally {
     socket.destroy();
   }
@@ -82,6 +87,8 @@ export const askMany = async (to: Inside, question: Question, times: number): Pr
     }
     await close(socket);
     return each;
+  } catch (error) {
+    throw about(to, error);
   } finally {
     socket.destroy();
   }

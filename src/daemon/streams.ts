@@ -164,7 +164,8 @@ export const logStream = async function* (
       ),
     );
     for (const follower of followers) yield* follower.read(!follow);
-    while (follow && !signal.aborted) {
+    if (!follow) return;
+    while (!signal.aborted) {
       await bell.heard();
       for (const follower of followers) yield* follower.read(false);
     }

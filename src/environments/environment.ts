@@ -180,7 +180,8 @@ export class Environment implements EnvironmentIdentity {
       peerName: INNER_LINK,
       peerNamespaceFd: namespace,
     });
-    setLink(netlink, index, { up: true });
+    // Off the bridge, what an application still sends must reach nobody, and this machine least of all: its answer would wake it.
+    setLink(netlink, index, { up: true, strictSource: true });
     return index;
   }
 

@@ -14,11 +14,16 @@ const IFLA_MTU = 4;
 const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
 const IFLA_STATS64 = 23;
+const IFLA_AF_SPEC = 26;
 const IFLA_NET_NS_FD = 28;
 const IFLA_CARRIER = 33;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
+const AF_INET = 2;
+const IFLA_INET_CONF = 1;
+/** Numbers of the settings in /proc/sys/net/ipv4/conf (linux/ip.h). */
+const IPV4_DEVCONF_RP_FILTER = 8;
 const IFF_UP = 1;
 const BODY_SIZE = 16;
 
@@ -141,7 +146,14 @@ export interface LinkChange {
   readonly mtu?: number;
   readonly mac?: string;
   readonly name?: string;
+  /** Whether IPv4 takes packets from it only if it would send their answers there too (strict reverse path, RFC 3704). */
+  readonly strictSource?: boolean;
 }
+
+const reversePathAttribute = (strict: boolean): Buffer => {
+  const settings = nestedAttribute(IFLA_INET_CONF, [u32Attribute(IPV4_DEVCONF_RP_FILTER, Number(strict))]);
+  return nestedAttribute(IFLA_AF_SPEC, [nestedAttribute(AF_INET, [settings])]);
+};
 
 /** Changes what is given and leaves the rest, in one request. */
 export const setLink = (nl: NetlinkSocket, index: number, change: LinkChange): void =>
@@ -154,6 +166,7 @@ export const setLink = (nl: NetlinkSocket, index: number, change: LinkChange): v
       ...optional(change.mtu, mtuAttribute),
       ...optional(change.mac, macAttribute),
       ...optional(change.name, (name) => textAttribute(IFLA_IFNAME, name)),
+      ...optional(change.strictSource, reversePathAttribute),
     ],
   });
 

@@ -43,7 +43,7 @@ class Script implements EngineChannel {
     this.say({ type: NOTIFY, success: true, notify: { script, ...(pid ? { pid } : {}) } });
     await this.#heard.promise;
     const { type, notifySuccess } = this.sent.at(-1) ?? {};
-    expect(type).toBe(NOTIFY);
+    if (type !== NOTIFY) throw new Error(`the stage ${script} was not answered`);
     return notifySuccess;
   }
 }

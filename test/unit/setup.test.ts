@@ -121,27 +121,28 @@ describe('services', () => {
 describe('the lock', () => {
   it('lets the second wait for the first', async () => {
     const order: string[] = [];
-    let finishFirst = (): void => undefined;
-    const gate = new Promise<void>((resolve) => (finishFirst = resolve));
-    const first = withLock(
+    const waits = Promise.withResolvers<void>();
+    const startSecond = (): Promise<number> =>
+      withLock(
+        directory,
+        () => {
+          order.push('second waits');
+          waits.resolve();
+        },
+        () => Promise.resolve(order.push('second')),
+      );
+    let second: Promise<number> | undefined;
+    await withLock(
       directory,
-      () => order.push('first waits'),
+      () => expect.unreachable(),
       async () => {
-        await gate;
+        second = startSecond();
+        await waits.promise;
         order.push('first');
       },
     );
-    const second = withLock(
-      directory,
-      () => {
-        order.push('second waits');
-        finishFirst();
-      },
-      () => Promise.resolve(order.push('second')),
-    );
-    await Promise.all([first, second]);
-    expect(order.toSorted()).toEqual(['first', 'second', 'second waits']);
-    expect(order.indexOf('first')).toBeLessThan(order.indexOf('second'));
+    await second;
+    expect(order).toEqual(['second waits', 'first', 'second']);
   });
 
   it('is free again after a failure', async () => {

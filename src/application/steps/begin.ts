@@ -49,16 +49,16 @@ const RELEASE = { patience: 2000, interval: 5 } as const;
 
 const rootOf = async ({ house, record }: Work): Promise<ReturnType<typeof makeRoot>> => {
   const { engineDirectory: engine, layout } = house;
-  const files = layout.application(record.aid);
+  const paths = layout.application(record.aid);
   for (const end = performance.now() + RELEASE.patience; ;)
     try {
-      return makeRoot({ engine, files, volumes: record.spec.volumes });
+      return makeRoot({ engine, files: paths, volumes: record.spec.volumes });
     } catch (error) {
       // The processes of a daemon that was killed may hold it still: nothing tells when they have gone.
       if (isErrno(error, 'EBUSY') && performance.now() < end) await delay(RELEASE.interval);
       // The work directory refers to the upper one by file handles, which another disk or copy does not have.
-      else if (isErrno(error, 'ESTALE') && readdirSync(files.work).length > 0)
-        readdirSync(files.work).forEach((name) => rmSync(join(files.work, name), { recursive: true }));
+      else if (isErrno(error, 'ESTALE') && readdirSync(paths.work).length > 0)
+        readdirSync(paths.work).forEach((name) => rmSync(join(paths.work, name), { recursive: true }));
       else throw error;
     }
 };

@@ -1,0 +1,87 @@
+/** The disk of the data directory is full: an application runs on, or sleeps on, unharmed; with room again it does as it is told. */
+import { mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { run } from '../../src/exec/index.ts';
+import { launch } from '../support/application.ts';
+import type { Application } from '../support/application.ts';
+import { failureOf } from '../support/failure.ts';
+import { createLab } from '../support/lab.ts';
+import type { Lab } from '../support/lab.ts';
+import { expectNothingLeft, settledInventory } from '../support/nothing-left.ts';
+import type { Inventory } from '../support/nothing-left.ts';
+import { node } from '../support/programs/node.ts';
+import type { Idle, Work } from '../support/programs/program.ts';
+
+const MIB = 1 << 20;
+/** More than the snapshot of the application needs, twice. */
+const DISK = 300 * MIB;
+
+let lab: Lab;
+let baseline: Inventory;
+let app: Application;
+let work: Work;
+let idle: Idle;
+
+beforeAll(async () => {
+  lab = await createLab();
+  mkdirSync(lab.dataDirectory);
+  await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'none', lab.dataDirectory]);
+  await lab.daemon();
+  baseline = await settledInventory(lab);
+  app = await launch(lab, 'node', node.launch);
+  const at = { lab, address: app.address };
+  await node.ready(at);
+  work = await node.begin(at);
+  idle = await node.openIdle(at);
+});
+
+afterAll(async () => {
+  await lab[Symbol.asyncDispose]();
+});
+
+const filler = (): string => join(lab.dataDirectory, 'filler');
+const makeRoom = (): void => rmSync(filler(), { force: true });
+beforeEach(makeRoom);
+
+/** Leaves this many bytes. */
+const fill = (left: number): void => {
+  const { bavail, bsize } = statfsSync(lab.dataDirectory);
+  writeFileSync(filler(), Buffer.alloc(bavail * bsize - left, 1));
+};
+
+const expectWhole = async (): Promise<void> => {
+  expect(await app.state()).toBe('running');
+  await idle.check();
+  await work.goOn();
+};
+
+// Room for a part of the snapshot, for the engine's first files, for nothing at all.
+test.each([4,8,12,16,20,24,28,32,40,48].map((n) => n << 10))('no room for a snapshot: %d bytes are left', async (left) => {
+  fill(left);
+  const error = failureOf(await lab.appshot('sleep', '--json', app.aid));
+  expect(error).toMatchObject({ code: 'NO_SPACE' });
+  expect(error.message).toContain(lab.dataDirectory);
+  await expectWhole();
+  expect(readdirSync(join(lab.dataDirectory, 'snapshots')).filter((name) => name.startsWith('.'))).toEqual(
+    [],
+  );
+  makeRoom();
+  await app.sleep();
+  await expectNothingLeft(lab, baseline);
+  await work.goOn();
+  await idle.check();
+});
+
+test('no room when it is asked for: it sleeps on, and wakes once there is', async () => {
+  await app.sleep();
+  fill(0);
+  const result = await lab.appshot('wake', '--json', app.aid);
+  if (result.code !== 0) expect(failureOf(result)).toMatchObject({ code: 'NO_SPACE' });
+  makeRoom();
+  if (result.code !== 0) expect(await app.state()).toBe('asleep');
+  await work.goOn();
+  await idle.check();
+  await app.sleep();
+  await expectNothingLeft(lab, baseline);
+});
