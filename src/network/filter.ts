@@ -47,7 +47,7 @@ const SETS: Readonly<Record<string, readonly string[] | string>> = {
 
 const reach = (protocol: 'tcp' | 'udp'): Json =>
   match(concat(DESTINATION, payload(protocol, 'dport')), `@${protocol}`);
-const known = match(
+const established = match(
   concat(payload('ip', 'saddr'), payload('tcp', 'sport'), DESTINATION, payload('tcp', 'dport')),
   '@connections',
 );
@@ -57,7 +57,7 @@ const protocolIs = (protocol: string): Json => match({ meta: { key: 'l4proto' } 
 const CHECK: readonly (readonly Json[])[] = [
   [reach('tcp'), { accept: null }],
   [reach('udp'), { accept: null }],
-  [known, { accept: null }],
+  [established, { accept: null }],
   [protocolIs('tcp'), { reject: { type: 'tcp reset' } }],
   [protocolIs('udp'), { reject: { type: 'icmp', expr: 'port-unreachable' } }],
   [{ drop: null }],
