@@ -15,9 +15,9 @@ import { askMany, httpGet } from './request.ts';
 import { median } from './statistics.ts';
 
 /** Turns that the two places take within one sample, so that noise that lasts longer than a moment meets both. */
-const TURNS = 5;
-const REQUESTS = 400;
-const AMOUNT = '256M';
+const TURNS = 8;
+const REQUESTS = 250;
+const AMOUNT = '160M';
 /** Within 5 percent. */
 const LATENCY_LIMIT = 1.05;
 const THROUGHPUT_LIMIT = 0.95;

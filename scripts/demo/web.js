@@ -43,9 +43,13 @@ const countVisit = () =>
     redis.write('INCR visits\r\n');
   });
 
-const server = http.createServer(async (request, response) => {
-  const answer = request.url === '/memory' ? { sum: sum() } : { visit: await countVisit(), started };
-  response.end(JSON.stringify({ ...answer, pid: process.pid }) + '\n');
+const answer = async (url) => {
+  const own = url === '/memory' ? { sum: sum() } : { visit: await countVisit(), started };
+  return JSON.stringify({ ...own, pid: process.pid }) + '\n';
+};
+
+const server = http.createServer((request, response) => {
+  void answer(request.url).then((text) => response.end(text));
 });
 server.keepAliveTimeout = 0;
 server.listen(port, () => console.log(`web listens on ${port}`));

@@ -8,9 +8,10 @@ import type { Environment } from '../environments/index.ts';
 import type { ApplicationRecord, Failure } from '../registry/index.ts';
 import type { House, Work } from './context.ts';
 import { StepError, takeSteps } from './runner.ts';
+import { settle } from './settle.ts';
 import { plan } from './states.ts';
-import { EXECUTORS } from './steps/index.ts';
 import type { Plan, Target } from './states.ts';
+import { EXECUTORS } from './steps/index.ts';
 import { viewOf } from './views.ts';
 
 export { PUT_AWAY } from './states.ts';
@@ -44,26 +45,6 @@ export const begin = async (
   house.emit(way.through, moved);
   const work: Work = { house, record: moved, timings: [], wanted: false, committed: false, closers: [] };
   return { work: environment ? { ...work, environment } : work, plan: way, at };
-};
-
-/** Leaves the passage. */
-const settle = async (
-  { house, record }: Work,
-  state: State,
-  failure: Failure | null,
-  data: Record<string, unknown> = {},
-): Promise<ApplicationRecord> => {
-  const settled = await house.registry.transition(record.aid, { states: [record.state] }, state, {
-    operation: null,
-    step: null,
-    failure,
-    data,
-  });
-  if (!settled)
-    throw new AppShotError('INTERNAL', {
-      reason: `${record.name} changed hands while it was ${record.state}`,
-    });
-  return settled;
 };
 
 const failureOf = (step: string, error: AppShotError): Failure => ({
@@ -133,11 +114,13 @@ export const sleep = async (begun: Begun): Promise<SleepResult> => {
     ms: now - at,
     timings: work.timings,
   };
-  const record = await work.house.registry.update(work.record.aid, {
-    operation: null,
-    step: null,
-    data: { lastSleep: result },
-  });
+  const record = await work.house.registry
+    .update(work.record.aid, { operation: null, step: null, data: { lastSleep: result } })
+    .catch((err: unknown) => {
+      // It sleeps, whether or not there is room for saying how long that took.
+      work.house.log.error({ err, aid: work.record.aid }, 'the outcome of a sleep could not be kept');
+      return work.record;
+    });
   work.house.emit('asleep', record, { data: { ms: result.ms, bytes: result.bytes } });
   return result;
 };

@@ -21,6 +21,7 @@ import {
   linkByName,
   openNamespace,
   setLink,
+  setNeighbour,
   withNetworkNamespace,
 } from '../kernel/index.ts';
 import type { Cgroups } from './cgroups.ts';
@@ -202,12 +203,27 @@ export class Environment implements EnvironmentIdentity {
     );
   }
 
-  /** Gives it the network identity of an application. */
-  giveAddress(identity: { address: string; prefix: number; gateway: string; mac: string }): void {
-    const { address, prefix, gateway, mac } = identity;
+  /**
+   * Gives it the network identity of an application. It need not ask for the gateway: off the bridge nobody would answer, and the
+   * next question, a quarter of a second later, would hold back its first words.
+   */
+  giveAddress(identity: {
+    address: string;
+    prefix: number;
+    gateway: string;
+    gatewayMac: string;
+    mac: string;
+  }): void {
+    const { address, prefix, gateway, gatewayMac, mac } = identity;
     setLink(this.inner, this.innerLink, { mac });
     addAddress(this.inner, this.innerLink, { address, prefix });
     addRoute(this.inner, { destination: '0.0.0.0', prefix: 0, gateway, type: 'unicast' });
+    setNeighbour(this.inner, {
+      index: this.innerLink,
+      address: gateway,
+      mac: gatewayMac,
+      state: 'reachable',
+    });
   }
 
   /**

@@ -77,7 +77,12 @@ export class Pool {
     const id = randomBytes(4).toString('hex');
     const environment = await Environment.create(this.#shop, id);
     const { pid, startTime } = environment;
-    await this.#registry.addEnvironment({ id, pid, startTime, aid: null, data: {} });
+    try {
+      await this.#registry.addEnvironment({ id, pid, startTime, aid: null, data: {} });
+    } catch (error) {
+      await environment.destroy();
+      throw error;
+    }
     return environment;
   }
 

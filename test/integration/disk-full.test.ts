@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { run } from '../../src/exec/index.ts';
 import { launch } from '../support/application.ts';
 import type { Application } from '../support/application.ts';
+import { eventually } from '../support/eventually.ts';
 import { failureOf } from '../support/failure.ts';
 import { createLab } from '../support/lab.ts';
 import type { Lab } from '../support/lab.ts';
@@ -50,38 +51,43 @@ const fill = (left: number): void => {
   writeFileSync(filler(), Buffer.alloc(bavail * bsize - left, 1));
 };
 
-const expectWhole = async (): Promise<void> => {
-  expect(await app.state()).toBe('running');
-  await idle.check();
-  await work.goOn();
-};
+// Room for a part of the snapshot, for the engine's first files, for a few rows of the registry, for nothing at all.
+test.each([20 * MIB, 64 << 10, 24 << 10, 12 << 10, 4 << 10, 0])(
+  'no room for a snapshot: %d bytes are left',
+  async (left) => {
+    fill(left);
+    const error = failureOf(await lab.appshot('sleep', '--json', app.aid));
+    expect(error).toMatchObject({ code: 'NO_SPACE' });
+    expect(error.message).toContain(lab.dataDirectory);
+    await idle.check();
+    await work.goOn();
+    expect(readdirSync(join(lab.dataDirectory, 'snapshots')).filter((name) => name.startsWith('.'))).toEqual(
+      [],
+    );
+    makeRoom();
+    // The registry may not have had room for the outcome.
+    await eventually(async () => expect(await app.state()).toBe('running'));
+    await app.sleep();
+    await expectNothingLeft(lab, baseline);
+    await work.goOn();
+    await idle.check();
+  },
+);
 
-// Room for a part of the snapshot, for the engine's first files, for nothing at all.
-test.each([20 * MIB, 64 << 10, 0])('no room for a snapshot: %d bytes are left', async (left) => {
-  fill(left);
-  const error = failureOf(await lab.appshot('sleep', '--json', app.aid));
-  expect(error).toMatchObject({ code: 'NO_SPACE' });
-  expect(error.message).toContain(lab.dataDirectory);
-  await expectWhole();
-  expect(readdirSync(join(lab.dataDirectory, 'snapshots')).filter((name) => name.startsWith('.'))).toEqual(
-    [],
-  );
-  makeRoom();
-  await app.sleep();
-  await expectNothingLeft(lab, baseline);
-  await work.goOn();
-  await idle.check();
-});
-
-test('no room when it is asked for: it sleeps on, and wakes once there is', async () => {
-  await app.sleep();
-  fill(0);
-  const result = await lab.appshot('wake', '--json', app.aid);
-  if (result.code !== 0) expect(failureOf(result)).toMatchObject({ code: 'NO_SPACE' });
-  makeRoom();
-  if (result.code !== 0) expect(await app.state()).toBe('asleep');
-  await work.goOn();
-  await idle.check();
-  await app.sleep();
-  await expectNothingLeft(lab, baseline);
-});
+test.each([24 << 10, 12 << 10, 4 << 10, 0])(
+  'asked for when %d bytes are left: it wakes, or sleeps on until there is room',
+  async (left) => {
+    await app.sleep();
+    fill(left);
+    const result = await lab.appshot('wake', '--json', app.aid);
+    expect(['woken', 'NO_SPACE']).toContain(result.code === 0 ? 'woken' : failureOf(result).code);
+    makeRoom();
+    const outcome = result.code === 0 ? 'running' : 'asleep';
+    await eventually(async () => expect(await app.state()).toBe(outcome));
+    await work.goOn();
+    await idle.check();
+    await app.sleep();
+    await expectNothingLeft(lab, baseline);
+    await work.goOn();
+  },
+);

@@ -53,7 +53,7 @@ beforeAll(async () => {
   const volume = ['--volume', `${shared}:/shared`];
   app = await launch(lab, 'reader', { command: [PYTHON, '-c', READER] }, volume);
   idle = lineClient(await eventually(() => lab.connect(app.address, PORT)));
-  expect(await idle.ask('?')).toBe('same');
+  await idle.ask('?');
 });
 
 beforeEach(async () => {

@@ -77,7 +77,13 @@ export const identity: Executor = {
   run: async (work) => {
     const { address } = work.record;
     const { cidr, gateway } = work.house.network.bridge;
-    environmentOf(work).giveAddress({ address, prefix: cidr.prefix, gateway, mac: macOf(address) });
+    environmentOf(work).giveAddress({
+      address,
+      prefix: cidr.prefix,
+      gateway,
+      gatewayMac: macOf(gateway),
+      mac: macOf(address),
+    });
   },
 };
 
