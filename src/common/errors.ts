@@ -109,7 +109,7 @@ export const ERRORS = {
     422,
     1,
     'the working directory {path} does not exist inside the application',
-    'name another with --workdir; /tmp, /var/tmp and /run are its own and empty at first',
+    'create it, or name another with --workdir',
   ),
   ADDRESS_OUTSIDE: mistake(
     422,

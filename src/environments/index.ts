@@ -7,4 +7,4 @@ export { Environment, PASSED_DESCRIPTORS, startTimeOf } from './environment.ts';
 export type { Workshop } from './environment.ts';
 export { Pool } from './pool.ts';
 export { makeProbes, warmUp } from './probes.ts';
-export { insidePath, makeApplicationFiles, makeRoot } from './root.ts';
+export { insidePath, makeApplicationFiles, makeRoot, shownPaths } from './root.ts';

@@ -6,8 +6,8 @@
  * kernel refuses it, and handed in as a descriptor.
  */
 import { chmodSync, chownSync, existsSync, mkdirSync, realpathSync, statSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
-import type { VolumeSpec } from '../api/index.ts';
+import { dirname, join, relative, resolve } from 'node:path';
+import type { ProcessSpec, VolumeSpec } from '../api/index.ts';
 import { cloneTree, close, overlay, setOpaque } from '../kernel/index.ts';
 import type { PlacedMount } from './environment.ts';
 
@@ -21,25 +21,33 @@ export interface ApplicationFiles {
   readonly log: string;
   /** What it keeps in /dev/shm. */
   readonly shm: string;
+  /** What it wrote to the directories that are shown. */
+  readonly shown: string;
 }
 
 export interface RootPlan {
   readonly engine: string;
   readonly files: ApplicationFiles;
   readonly volumes: readonly VolumeSpec[];
+  /** Directories and files of this machine below those that the application has for itself, shown there as its root is. */
+  readonly shown: readonly string[];
+  /** Directories of this machine that it must not see. */
+  readonly hidden: readonly string[];
 }
 
-/** Makes `path` below `upper` with the owner and mode that each part has on this machine, which it would else cover. */
-const mirror = (upper: string, path: string): string => {
-  const target = join(upper, path);
-  if (path === '/' || existsSync(target)) return target;
-  mirror(upper, dirname(path));
+const mirrorMode = (from: string, to: string): void => {
+  const { uid, gid, mode } = statSync(from);
+  chownSync(to, uid, gid);
+  chmodSync(to, mode & 0o7777);
+};
+
+/** Makes `path` in the upper layer over `lower` with the owner and mode that each part has there, which it would else cover. */
+const mirror = (upper: string, path: string, lower = '/'): string => {
+  const target = join(upper, relative(lower, path));
+  if (path === lower || existsSync(target)) return target;
+  mirror(upper, dirname(path), lower);
   mkdirSync(target);
-  if (existsSync(path)) {
-    const { uid, gid, mode } = statSync(path);
-    chownSync(target, uid, gid);
-    chmodSync(target, mode & 0o7777);
-  }
+  if (existsSync(path)) mirrorMode(path, target);
   return target;
 };
 
@@ -47,9 +55,11 @@ const mirror = (upper: string, path: string): string => {
 const OWN = ['/run', '/tmp', '/var/tmp'];
 
 /** The real paths of those that exist, without those that lie within another. */
+const isBelow = (path: string, directory: string): boolean => path.startsWith(`${directory}/`);
+
 const outermost = (paths: readonly string[]): string[] => {
   const real = [...new Set(paths.filter((path) => existsSync(path)).map((path) => realpathSync(path)))];
-  return real.filter((path) => !real.some((other) => path !== other && path.startsWith(`${other}/`)));
+  return real.filter((path) => !real.some((other) => isBelow(path, other)));
 };
 
 /** Makes an application's directories; `hidden` are directories of this machine that it must not see. Idempotent. */
@@ -58,6 +68,25 @@ export const makeApplicationFiles = (files: ApplicationFiles, hidden: readonly s
   chmodSync(files.upper, 0o755);
   chmodSync(files.shm, 0o1777);
   for (const path of outermost([...OWN, ...hidden])) setOpaque(mirror(files.upper, path));
+};
+
+/**
+ * What a chain names that would be hidden: working directories, and what its commands are or are given (the directory that a file
+ * lies in). A program in /tmp is started as it is anywhere else; what it writes there is its own.
+ */
+export const shownPaths = (
+  processes: readonly Pick<ProcessSpec, 'command' | 'workingDirectory'>[],
+): string[] => {
+  const named = processes.flatMap(({ command, workingDirectory = '/' }) => [
+    workingDirectory,
+    ...command.map((word) => resolve(workingDirectory, word.slice(word.indexOf('=') + 1))),
+  ]);
+  const own = OWN.filter((path) => existsSync(path)).map((path) => realpathSync(path));
+  const places = named
+    .filter((path) => !path.includes('\0') && existsSync(path))
+    .map((path) => realpathSync(path))
+    .map((path) => (statSync(path).isDirectory() || own.includes(dirname(path)) ? path : dirname(path)));
+  return outermost(places.filter((path) => own.some((directory) => isBelow(path, directory))));
 };
 
 /** A command of this machine as an application's root shows it: what lies in the engine's directory appears elsewhere. */
@@ -78,7 +107,20 @@ export const makeRoot = (plan: RootPlan): { root: number; mounts: PlacedMount[] 
   try {
     const { engine, files } = plan;
     const root = keep(overlay({ lower: ['/'], upper: files.upper, work: files.work, handles: true }));
+    const show = (path: string, index: number): PlacedMount => {
+      if (!statSync(path).isDirectory()) return place(path, path, true);
+      const [upper, work] = ['upper', 'work'].map((name) => join(files.shown, String(index), name)) as [
+        string,
+        string,
+      ];
+      for (const directory of [upper, work]) mkdirSync(directory, { recursive: true });
+      mirrorMode(path, upper);
+      for (const hidden of outermost(plan.hidden).filter((one) => isBelow(one, path)))
+        setOpaque(mirror(upper, hidden, path));
+      return { descriptor: keep(overlay({ lower: [path], upper, work, handles: true })), target: path };
+    };
     const mounts = [
+      ...plan.shown.map(show),
       place(engine, INSIDE.engine, true),
       place(files.log, INSIDE.log),
       place(files.shm, '/dev/shm'),

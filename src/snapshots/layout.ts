@@ -7,6 +7,8 @@ export interface ApplicationPaths {
   readonly upper: string;
   readonly work: string;
   readonly shm: string;
+  /** What it wrote to directories of this machine that lie where it has its own, and are shown all the same. */
+  readonly shown: string;
   readonly log: string;
   /** The engine's logs: evidence. */
   readonly engineLog: string;
@@ -39,6 +41,7 @@ export class Layout {
       upper: below('upper'),
       work: below('work'),
       shm: below('shm'),
+      shown: below('shown'),
       log: below('log'),
       engineLog: below('engine'),
     };

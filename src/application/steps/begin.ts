@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppShotError } from '../../common/index.ts';
 import { logTail } from '../../criu/index.ts';
-import { makeApplicationFiles, makeRoot } from '../../environments/index.ts';
+import { makeApplicationFiles, makeRoot, shownPaths } from '../../environments/index.ts';
 import type { Environment } from '../../environments/index.ts';
 import { launchChain, logFile, writeIdentityFiles } from '../../harness/index.ts';
 import { isErrno } from '../../kernel/index.ts';
@@ -16,11 +16,15 @@ import type { Executor } from './executor.ts';
 
 /** Before anything runs: the application's directories, and the files that tell it its name. */
 export const files: Executor = {
-  run: async ({ house, record }) => {
+  run: async (work) => {
+    const { house, record } = work;
     const paths = house.layout.application(record.aid);
     await mkdir(paths.engineLog, { recursive: true });
     makeApplicationFiles(paths, house.hidden);
     writeIdentityFiles(paths.upper, record);
+    // Remembered, so that each wake shows the same.
+    const shown = shownPaths(record.spec.processes);
+    work.record = await house.registry.update(record.aid, { data: { shown } });
   },
   undo: async ({ house, record }) => {
     await rm(house.layout.application(record.aid).directory, { recursive: true, force: true });
@@ -52,7 +56,13 @@ const rootOf = async ({ house, record }: Work): Promise<ReturnType<typeof makeRo
   const paths = layout.application(record.aid);
   for (const end = performance.now() + RELEASE.patience; ;)
     try {
-      return makeRoot({ engine, files: paths, volumes: record.spec.volumes });
+      return makeRoot({
+        engine,
+        files: paths,
+        volumes: record.spec.volumes,
+        shown: (record.data['shown'] as string[] | undefined) ?? [],
+        hidden: house.hidden,
+      });
     } catch (error) {
       // The processes of a daemon that was killed may hold it still: nothing tells when they have gone.
       if (isErrno(error, 'EBUSY') && performance.now() < end) await delay(RELEASE.interval);
