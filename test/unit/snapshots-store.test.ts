@@ -348,6 +348,7 @@ describe('the layout', () => {
       upper: '/data/apps/A1/upper',
       work: '/data/apps/A1/work',
       shm: '/data/apps/A1/shm',
+      shown: '/data/apps/A1/shown',
       log: '/data/apps/A1/log',
       engineLog: '/data/apps/A1/engine',
     });
