@@ -41,6 +41,8 @@ static int relay(char **criu) {
 int swrk_main(char **argv) {
   static const char *const names[] = {"net", "uts", "pid", "mnt", NULL};
   signal(SIGPIPE, SIG_IGN);
+  // An engine that is killed while it works inside a task may take the task along: memory pressure must choose another.
+  write_text("/proc/self/oom_score_adj", "-1000");
   enter(argv[0], names);
   pid_t pid = check(fork(), "fork");
   return pid ? wait_for(pid) : relay(argv + 1);

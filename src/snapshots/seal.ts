@@ -5,8 +5,8 @@
  * file with the same device, inode, size, mtime and ctime as when it was verified holds the same bytes, and a wake need not
  * read hundreds of megabytes first. A file copied, restored from a backup or altered breaks the seal, and is read again.
  */
-import { lstatSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { lstatSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { sealIn } from './layout.ts';
@@ -27,11 +27,10 @@ export const setSeal = async (directory: string, names: readonly string[]): Prom
 };
 
 /** The names among `names` that the seal does not vouch for. */
-export const unsealed = async (directory: string, names: readonly string[]): Promise<string[]> => {
-  const text = await readFile(sealIn(directory), 'utf8').catch(() => '{}');
+export const unsealed = (directory: string, names: readonly string[]): string[] => {
   let seal: Record<string, string>;
   try {
-    seal = Seal.parse(JSON.parse(text));
+    seal = Seal.parse(JSON.parse(readFileSync(sealIn(directory), 'utf8')));
   } catch {
     seal = {};
   }

@@ -3,8 +3,8 @@
  * one rename: it exists whole or not at all, and is never changed afterwards. Before a restore it is verified.
  */
 import { createHash } from 'node:crypto';
-import { lstatSync } from 'node:fs';
-import { mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { lstatSync, readFileSync, readdirSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppShotError, fsyncDir } from '../common/index.ts';
 import { checksum } from './checksum.ts';
@@ -79,31 +79,32 @@ export class SnapshotStore {
   }
 
   /**
-   * Checks a snapshot against its manifest, and the manifest against `digest`. Files that the seal vouches for are not read.
+   * Checks a snapshot against its manifest, and the manifest against `digest`. Files that the seal vouches for are not read, and what
+   * little is then left is done at once: a wake must not queue behind other work on files.
    * Fails with `SNAPSHOT_CORRUPT`, naming the file.
    */
   async verify(id: string, digest: string): Promise<Manifest> {
     const directory = this.#layout.snapshot(id);
     const known = this.#verified.get(id);
-    const sealed = known?.digest === digest && (await unsealed(directory, [MANIFEST])).length === 0;
-    const manifest = sealed ? known.manifest : await this.#readManifest(id, digest);
+    const manifest = known?.digest === digest ? known.manifest : this.#readManifest(id, digest);
     const names = manifest.files.map(({ name }) => name);
-    const doubtful = new Set(await unsealed(directory, names));
+    const doubtful = new Set(unsealed(directory, [MANIFEST, ...names]));
+    if (doubtful.has(MANIFEST)) this.#readManifest(id, digest);
     for (const file of manifest.files.filter(({ name }) => doubtful.has(name)))
       await this.#verifyFile(id, file);
-    await this.#refuseStrangers(id, new Set(names));
+    this.#refuseStrangers(id, new Set(names));
     // The seal only saves the next reading: a full disk must not keep what is intact from waking.
-    if (doubtful.size > 0 || !sealed) await setSeal(directory, [MANIFEST, ...names]).catch(() => undefined);
+    if (doubtful.size > 0) await setSeal(directory, [MANIFEST, ...names]).catch(() => undefined);
     this.#verified.set(id, { digest, manifest });
     return manifest;
   }
 
-  async #readManifest(id: string, digest: string): Promise<Manifest> {
+  #readManifest(id: string, digest: string): Manifest {
     const path = manifestIn(this.#layout.snapshot(id));
     const size = lstatSync(path, { throwIfNoEntry: false })?.size;
     if (size === undefined) throw corrupt(id, 'manifest.json', 'it is missing');
     if (size > LARGEST_MANIFEST) throw corrupt(id, 'manifest.json', 'it is too large');
-    const text = await readFile(path, 'utf8');
+    const text = readFileSync(path, 'utf8');
     if (sha256(text) !== digest) throw corrupt(id, 'manifest.json', 'its checksum does not match');
     const parsed = Manifest.safeParse(JSON.parse(text));
     if (parsed.success) return parsed.data;
@@ -119,8 +120,8 @@ export class SnapshotStore {
   }
 
   /** The engine would read an image that nobody wrote. */
-  async #refuseStrangers(id: string, known: ReadonlySet<string>): Promise<void> {
-    for (const name of await readdir(imagesIn(this.#layout.snapshot(id))))
+  #refuseStrangers(id: string, known: ReadonlySet<string>): void {
+    for (const name of readdirSync(imagesIn(this.#layout.snapshot(id))))
       if (!known.has(`images/${name}`))
         throw corrupt(id, `images/${name}`, 'it does not belong to the snapshot');
   }
