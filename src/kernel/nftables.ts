@@ -3,6 +3,7 @@
  * all take effect, or none. The library is loaded on first use, so that a machine without it can still say so.
  */
 import { KernelError, errnoText, loadLibrary } from './sys.ts';
+import { withoutSignals } from './signals.ts';
 import type { CFunction } from './sys.ts';
 
 const NFT_CTX_DEFAULT = 0;
@@ -82,7 +83,9 @@ export class Nftables implements Disposable {
   run(commands: readonly NftCommand[]): NftObject[] {
     if (!this.#open) throw new KernelError('nft', EINVAL, 'the connection is closed');
     const { run, output, error } = library();
-    const failed = run(this.#context, JSON.stringify({ nftables: commands })) !== 0;
+    // It waits for the kernel's answers with select(), and takes a signal then, such as a child's end, for a refusal.
+    const request = JSON.stringify({ nftables: commands });
+    const failed = withoutSignals(() => run(this.#context, request)) !== 0;
     const text = output(this.#context);
     if (failed) {
       const said = error(this.#context).trim();
