@@ -32,7 +32,7 @@ import type { ControlEvents } from './control.ts';
 const INNER_LINK = 'eth0';
 const LINK_PREFIX = 'asv';
 
-/** Where PID 1 places the descriptors that it passes on to the engine (native/init.c). */
+/** Where PID 1 places the descriptors that it passes on to the engine (native/env.c). */
 export const PASSED_DESCRIPTORS = { images: 20, work: 21 } as const;
 
 /** What all environments of a daemon have in common. */

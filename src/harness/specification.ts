@@ -1,5 +1,5 @@
 /**
- * A chain as native/init.c reads it: fields that end with NUL.
+ * A chain as native/chain.c reads it: fields that end with NUL.
  *
  *     capabilities (hexadecimal), number of processes, then for each: its size in bytes, and
  *     name, uid, gid, groups, directory, number of arguments, arguments, number of variables, variables

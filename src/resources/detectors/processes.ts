@@ -79,7 +79,7 @@ export const endedMainThread: Detector = ({ state, threads }) =>
         },
       ];
 
-/** Every process has the filters of the first one (native/init.c); those it can be restored with. */
+/** Every process has the filters of the first one (native/identity.c); those it can be restored with. */
 export const ownFilters: Detector = ({ filters, state }, { first }) =>
   first === undefined || filters <= first.filters || state === 'Z'
     ? []
