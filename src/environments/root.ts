@@ -31,8 +31,6 @@ export interface RootPlan {
   readonly volumes: readonly VolumeSpec[];
   /** Directories and files of this machine below those that the application has for itself, shown there as its root is. */
   readonly shown: readonly string[];
-  /** Directories of this machine that it must not see. */
-  readonly hidden: readonly string[];
 }
 
 const mirrorMode = (from: string, to: string): void => {
@@ -54,20 +52,43 @@ const mirror = (upper: string, path: string, lower = '/'): string => {
 /** Directories that each application has for itself, empty at first. */
 const OWN = ['/run', '/tmp', '/var/tmp'];
 
-/** The real paths of those that exist, without those that lie within another. */
 const isBelow = (path: string, directory: string): boolean => path.startsWith(`${directory}/`);
 
+/** The real paths of those that exist, without those that lie within another. */
 const outermost = (paths: readonly string[]): string[] => {
   const real = [...new Set(paths.filter((path) => existsSync(path)).map((path) => realpathSync(path)))];
   return real.filter((path) => !real.some((other) => isBelow(path, other)));
 };
 
-/** Makes an application's directories; `hidden` are directories of this machine that it must not see. Idempotent. */
-export const makeApplicationFiles = (files: ApplicationFiles, hidden: readonly string[]): void => {
+/** The layers over the directory that is shown at this place of the list. */
+const shownLayers = ({ shown }: ApplicationFiles, index: number): { upper: string; work: string } => ({
+  upper: join(shown, String(index), 'upper'),
+  work: join(shown, String(index), 'work'),
+});
+
+const isDirectory = (path: string): boolean => statSync(path).isDirectory();
+
+/**
+ * Makes an application's directories. `hidden` are directories of this machine that it must not see, `shown` those below its own that
+ * it must.
+ */
+export const makeApplicationFiles = (
+  files: ApplicationFiles,
+  hidden: readonly string[],
+  shown: readonly string[],
+): void => {
   for (const path of [files.upper, files.work, files.log, files.shm]) mkdirSync(path, { recursive: true });
   chmodSync(files.upper, 0o755);
   chmodSync(files.shm, 0o1777);
   for (const path of outermost([...OWN, ...hidden])) setOpaque(mirror(files.upper, path));
+  for (const [index, lower] of shown.entries()) {
+    if (!isDirectory(lower)) continue;
+    const { upper, work } = shownLayers(files, index);
+    for (const directory of [upper, work]) mkdirSync(directory, { recursive: true });
+    mirrorMode(lower, upper);
+    const within = outermost(hidden).filter((path) => isBelow(path, lower));
+    for (const path of within) setOpaque(mirror(upper, path, lower));
+  }
 };
 
 /**
@@ -85,7 +106,7 @@ export const shownPaths = (
   const places = named
     .filter((path) => !path.includes('\0') && existsSync(path))
     .map((path) => realpathSync(path))
-    .map((path) => (statSync(path).isDirectory() || own.includes(dirname(path)) ? path : dirname(path)));
+    .map((path) => (isDirectory(path) || own.includes(dirname(path)) ? path : dirname(path)));
   return outermost(places.filter((path) => own.some((directory) => isBelow(path, directory))));
 };
 
@@ -108,16 +129,9 @@ export const makeRoot = (plan: RootPlan): { root: number; mounts: PlacedMount[] 
     const { engine, files } = plan;
     const root = keep(overlay({ lower: ['/'], upper: files.upper, work: files.work, handles: true }));
     const show = (path: string, index: number): PlacedMount => {
-      if (!statSync(path).isDirectory()) return place(path, path, true);
-      const [upper, work] = ['upper', 'work'].map((name) => join(files.shown, String(index), name)) as [
-        string,
-        string,
-      ];
-      for (const directory of [upper, work]) mkdirSync(directory, { recursive: true });
-      mirrorMode(path, upper);
-      for (const hidden of outermost(plan.hidden).filter((one) => isBelow(one, path)))
-        setOpaque(mirror(upper, hidden, path));
-      return { descriptor: keep(overlay({ lower: [path], upper, work, handles: true })), target: path };
+      if (!isDirectory(path)) return place(path, path, true);
+      const layers = shownLayers(files, index);
+      return { descriptor: keep(overlay({ lower: [path], ...layers, handles: true })), target: path };
     };
     const mounts = [
       ...plan.shown.map(show),

@@ -20,10 +20,10 @@ export const files: Executor = {
     const { house, record } = work;
     const paths = house.layout.application(record.aid);
     await mkdir(paths.engineLog, { recursive: true });
-    makeApplicationFiles(paths, house.hidden);
-    writeIdentityFiles(paths.upper, record);
     // Remembered, so that each wake shows the same.
     const shown = shownPaths(record.spec.processes);
+    makeApplicationFiles(paths, house.hidden, shown);
+    writeIdentityFiles(paths.upper, record);
     work.record = await house.registry.update(record.aid, { data: { shown } });
   },
   undo: async ({ house, record }) => {
@@ -61,7 +61,6 @@ const rootOf = async ({ house, record }: Work): Promise<ReturnType<typeof makeRo
         files: paths,
         volumes: record.spec.volumes,
         shown: (record.data['shown'] as string[] | undefined) ?? [],
-        hidden: house.hidden,
       });
     } catch (error) {
       // The processes of a daemon that was killed may hold it still: nothing tells when they have gone.
