@@ -18,6 +18,7 @@ const ROOMS = [
   'api',
   'scheduler',
   'application',
+  'transport',
   'snapshots',
   'harness',
   'environments',
