@@ -9,8 +9,8 @@ static void raise_descriptor_limit(void) {
 }
 
 /* The engine waits in `swrk` from here on, so that a wake does not start it. Its socket must be made by a process that it
- * can see: it opens the directories of a request as /proc/PEER/fd/N. */
-pid_t start_engine(char **command, int *socket) {
+ * can see: it opens the directories of a request as /proc/PEER/fd/N. What a guarded one restores is under guard. */
+pid_t start_engine(char **command, int *socket, int guarded) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return -1;
   char number[8];
@@ -24,6 +24,7 @@ pid_t start_engine(char **command, int *socket) {
   if (pid == 0) {
     dup2(pair[1], CRIU_SOCKET);
     raise_descriptor_limit();
+    if (guarded) guard_install(CRIU_SOCKET);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -35,6 +36,7 @@ pid_t start_engine(char **command, int *socket) {
   free(argv);
   close(pair[1]);
   *socket = pair[0];
+  if (guarded && pid > 0) guard_adopt(pair[0]);
   return pid;
 }
 

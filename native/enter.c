@@ -25,7 +25,7 @@ static int relay(char **criu) {
   int engine;
   char *frame = malloc(FRAME_MAX);
   uint32_t size;
-  pid_t pid = check(start_engine(criu, &engine), "engine");
+  pid_t pid = check(start_engine(criu, &engine, 0), "engine");
   for (;;) {
     struct pollfd polls[] = {{0, POLLIN, 0}, {engine, POLLIN, 0}};
     if (poll(polls, 2, -1) < 0) continue;

@@ -106,6 +106,14 @@ static const char *last_pid(void) {
 
 static const char *signal_all(struct fields *f) { return kill(-1, number_field(f)) < 0 && errno != ESRCH ? "signal" : NULL; }
 
+/* guard pass|go|hold|state: answered with the guard's state afterwards; guard.c tells what they mean. */
+static const char *turn_guard(struct fields *f) {
+  const char *state = guard_turn(field(f));
+  if (!state) return errno = EINVAL, "guard";
+  tell("ok", state, "");
+  return NULL;
+}
+
 static void handle(char *data, uint32_t size, int *fds, int count) {
   struct fields f = {data, data + size};
   char *verb = field(&f);
@@ -120,6 +128,7 @@ static void handle(char *data, uint32_t size, int *fds, int count) {
   else if (!strcmp(verb, "adopt")) failed = adopt(&f);
   else if (!strcmp(verb, "last-pid")) failed = last_pid(), answered = 1;
   else if (!strcmp(verb, "signal")) failed = signal_all(&f);
+  else if (!strcmp(verb, "guard")) failed = turn_guard(&f), answered = 1;
   else errno = ENOSYS;
   if (failed) answer_error(failed);
   else if (!answered) tell("ok", "", "");
@@ -165,7 +174,8 @@ static void reap_children(void) {
   int status;
   while (read(self.events, &info, sizeof info) == sizeof info);
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-    if (pid != self.chain) continue;
+    if (WIFSTOPPED(status)) inject_release(pid, status);
+    if (pid != self.chain || WIFSTOPPED(status)) continue;
     self.chain_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     self.state = "ended";
     snprintf(text, sizeof text, "%d", self.chain_status);
@@ -191,8 +201,10 @@ static void hear_engine(void) {
 
 static void serve(void) {
   for (;;) {
-    struct pollfd polls[] = {{self.listener, POLLIN, 0}, {self.events, POLLIN, 0}, {self.daemon, POLLIN, 0}, {self.engine, POLLIN, 0}};
-    if (poll(polls, 4, -1) < 0 && errno != EINTR) exit(1);
+    struct pollfd polls[] = {{self.listener, POLLIN, 0}, {self.events, POLLIN, 0}, {self.daemon, POLLIN, 0},
+                             {self.engine, POLLIN, 0},   {guard_listener(), POLLIN, 0}};
+    if (poll(polls, 5, -1) < 0 && errno != EINTR) exit(1);
+    if (polls[4].revents) guard_serve();
     if (polls[3].revents) hear_engine();
     if (polls[1].revents) reap_children();
     if (polls[2].revents && receive() < 0) lose_daemon();
@@ -215,7 +227,7 @@ static void first_process(int go, int ready, char **criu) {
   int null = check(open("/dev/null", O_RDWR | O_CLOEXEC), "null");
   for (int fd = 0; fd < 3; fd++) dup2(null, fd);
   close(null);
-  self.engine_pid = check(start_engine(criu, &self.engine), "engine");
+  self.engine_pid = check(start_engine(criu, &self.engine, 1), "engine");
   write_all(ready, "+", 1), close(ready);
   serve();
 }

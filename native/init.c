@@ -5,6 +5,10 @@
  *   init chain                            the first process of an application: starts its processes, reaps its orphans
  *   init swrk PID CRIU...                 runs `criu swrk` inside the environment of PID, outside its user namespace
  *   init enter PID CHAIN CAPS UID GID GROUPS CWD CGROUP... -- COMMAND...   runs a command inside an application
+ *   init fill copy|lazy ...           brings memory from layers into restored processes; fill.c tells how
+ *   init guard-filter                     prints the guard's filter in hexadecimal digits: snapshots contain it; guard.c tells why
+ *   init guard PREFIX -- COMMAND...       for tests: runs a command under guard; files below PREFIX are its layers
+ *   init inject PID COUNT                 for tests: lets a task execute getpid() so many times, stopping it each time
  *
  * PID 1 serves its control socket (DIR/control). A frame is a 32-bit little-endian length and that many bytes: fields that
  * end with NUL, the first of them a verb; descriptors travel with its first byte. It answers `ok` or `error STAGE ERRNO`,
@@ -19,6 +23,10 @@ int main(int argc, char **argv) {
   if (!strcmp(verb, "env") && argc > 4) return env_main(argv + 2);
   if (!strcmp(verb, "swrk") && argc > 3) return swrk_main(argv + 2);
   if (!strcmp(verb, "enter") && argc > 10) return enter_main(argv + 2);
-  fprintf(stderr, "usage: init env|chain|swrk|enter ...; it is started by the daemon\n");
+  if (!strcmp(verb, "fill") && argc > 2) return fill_main(argv + 2);
+  if (!strcmp(verb, "guard-filter")) return guard_filter_main();
+  if (!strcmp(verb, "guard") && argc > 4) return guard_main(argv + 2);
+  if (!strcmp(verb, "inject") && argc > 3) return inject_main(argv + 2);
+  fprintf(stderr, "usage: init env|chain|swrk|enter|fill ...; it is started by the daemon\n");
   return 2;
 }

@@ -67,7 +67,7 @@ void drop_capabilities(void);
 void hide_io_uring(void);
 
 /* engine.c */
-pid_t start_engine(char **command, int *socket);
+pid_t start_engine(char **command, int *socket, int guarded);
 /* Passes one message on, behind a prefix; false when the engine has ended. */
 int relay_engine(int from, int to, const char *prefix, size_t prefix_size);
 
@@ -80,8 +80,41 @@ const char *give_root(struct fields *f, int *fds, int count);
 const char *set_time(struct fields *f);
 const char *make_subreaper(struct fields *f);
 
+/* inject.c: times in milliseconds; -1 and errno when they fail. One task at a time calls these, the one that attached. */
+/* Stops a task. ETIMEDOUT when it does not come to a stop in time: then it is still traced, until inject_release() or the caller's
+ * end; EPERM when it is traced already. */
+int inject_attach(pid_t tid, int timeout_ms);
+/* The two halves of it: for several tasks at once. */
+int inject_seize(pid_t tid);
+int inject_wait(pid_t tid, int timeout_ms);
+/* Executes a system call in a task that stands still. Returns what it returned, or -errno: ENOTSUP in a 32-bit program. */
+long inject_call(pid_t tid, long nr, long a, long b, long c, long d, long e, long f);
+/* The system call that the task stands in returns this, and is not started again. */
+int inject_result(pid_t tid, long result);
+/* Lets a task go on where it was: a system call that waited goes on waiting, signals that came are delivered. */
+void inject_detach(pid_t tid);
+/* Lets go a task whose stop came too late; `status` is waitpid's. */
+void inject_release(pid_t tid, int status);
+
+/* guard.c */
+/* Puts this process and all that it will make under guard, where the kernel can, and tells the other end of the socket. */
+void guard_install(int socket);
+/* Hears of it: the tasks there are guarded by this process from now on. */
+void guard_adopt(int socket);
+/* What to poll: readable when guard_serve() has something to do; -1 for nothing. */
+int guard_listener(void);
+void guard_serve(void);
+/* To `pass`, `go` or `hold`, or asks for the `state`. Returns the state afterwards, `none` without a guard; NULL: no such word. */
+const char *guard_turn(const char *to);
+/* Mappings of files whose path begins with this are layers: by default, those in /.appshot/memory/. */
+void guard_layers_at(const char *prefix);
+
 /* verbs of main() */
 int chain_main(void);
 int env_main(char **argv);
 int swrk_main(char **argv);
 int enter_main(char **argv);
+int guard_filter_main(void);
+int guard_main(char **argv);
+int inject_main(char **argv);
+int fill_main(char **argv);

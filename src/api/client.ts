@@ -5,6 +5,19 @@
  */
 import { join } from 'node:path';
 import { AppShotError } from '../common/index.ts';
+import type {
+  DiffReport,
+  ForkRequest,
+  ForkResult,
+  GcReport,
+  GcRequest,
+  HistoryEntry,
+  RewindRequest,
+  RewindResult,
+  SnapshotRequest,
+  SnapshotResult,
+  WakeRequest,
+} from './history.ts';
 import { PATHS, VERSION_HEADER } from './paths.ts';
 import type { Operation } from './paths.ts';
 export { MAX_EXEC_INPUT } from './paths.ts';
@@ -24,6 +37,14 @@ import type {
   VersionView,
   WakeResult,
 } from './schemas.ts';
+import type {
+  ExportRequest,
+  ImportRequest,
+  ImportResult,
+  PullRequest,
+  PushRequest,
+  TransferResult,
+} from './transfers.ts';
 import { send } from './transport.ts';
 import type { Answer } from './transport.ts';
 import { VERSION } from './version.ts';
@@ -38,16 +59,17 @@ export interface CallOptions {
 
 interface Call extends CallOptions {
   readonly app?: string;
+  readonly snapshot?: string;
   readonly query?: Query;
   readonly body?: unknown;
 }
 
-const toPath = (operation: Operation, { app, query = {} }: Call): string => {
+const toPath = (operation: Operation, { app, snapshot, query = {} }: Call): string => {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) {
     if (value !== undefined && value !== false) search.set(key, String(value));
   }
-  const path = PATHS[operation].path.replace('{app}', app ?? '');
+  const path = PATHS[operation].path.replace('{app}', app ?? '').replace('{snapshot}', snapshot ?? '');
   return search.size === 0 ? path : `${path}?${search.toString()}`;
 };
 
@@ -55,6 +77,11 @@ const toPath = (operation: Operation, { app, query = {} }: Call): string => {
 const checkApp = (app: string | undefined): void => {
   if (app === undefined || /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(app)) return;
   throw new AppShotError('APP_NOT_FOUND', { name: app });
+};
+
+const checkSnapshot = (snapshot: string | undefined): void => {
+  if (snapshot === undefined || /^[0-9A-Za-z]{1,26}$/.test(snapshot)) return;
+  throw new AppShotError('SNAPSHOT_NOT_FOUND', { snapshot });
 };
 
 const parse = (text: string, theirs: string): unknown => {
@@ -90,6 +117,7 @@ export class Client {
 
   #send(operation: Operation, call: Call): Promise<Answer> {
     checkApp(call.app);
+    checkSnapshot(call.snapshot);
     const { method } = PATHS[operation];
     const { body, signal } = call;
     return send(this.socketPath, {
@@ -139,8 +167,8 @@ export class Client {
     return this.#call('sleepApp', { ...options, app });
   }
 
-  wake(app: string, options: CallOptions = {}): Promise<WakeResult> {
-    return this.#call('wakeApp', { ...options, app });
+  wake(app: string, body: WakeRequest = {}, options: CallOptions = {}): Promise<WakeResult> {
+    return this.#call('wakeApp', { ...options, app, body });
   }
 
   stop(app: string, body: StopRequest, options: CallOptions = {}): Promise<AppView> {
@@ -151,6 +179,62 @@ export class Client {
   async remove(app: string, { force, signal }: CallOptions & { force?: boolean } = {}): Promise<void> {
     const answer = await this.#send('removeApp', { app, query: { force }, signal });
     await answer.text();
+  }
+
+  /** Resolves when the application goes on. */
+  takeSnapshot(app: string, body: SnapshotRequest = {}, options: CallOptions = {}): Promise<SnapshotResult> {
+    return this.#call('takeSnapshot', { ...options, app, body });
+  }
+
+  /** Oldest first. */
+  history(app: string, options: CallOptions = {}): Promise<HistoryEntry[]> {
+    return this.#call('history', { ...options, app });
+  }
+
+  /** What changed since `from`, up to the latest snapshot unless `to` names one. */
+  diff(
+    app: string,
+    query: { readonly from: string; readonly to?: string | undefined },
+    options: CallOptions = {},
+  ): Promise<DiffReport> {
+    [query.from, query.to].forEach(checkSnapshot);
+    return this.#call('diff', { ...options, app, query });
+  }
+
+  rewind(app: string, body: RewindRequest, options: CallOptions = {}): Promise<RewindResult> {
+    return this.#call('rewindApp', { ...options, app, body });
+  }
+
+  fork(app: string, body: ForkRequest, options: CallOptions = {}): Promise<ForkResult> {
+    return this.#call('forkApp', { ...options, app, body });
+  }
+
+  pin(snapshot: string, pinned: boolean, options: CallOptions = {}): Promise<HistoryEntry> {
+    return this.#call('pinSnapshot', { ...options, snapshot, body: { pinned } });
+  }
+
+  async removeSnapshot(snapshot: string, options: CallOptions = {}): Promise<void> {
+    await (await this.#send('removeSnapshot', { ...options, snapshot })).text();
+  }
+
+  gc(body: GcRequest = {}, options: CallOptions = {}): Promise<GcReport> {
+    return this.#call('gc', { ...options, body });
+  }
+
+  export(app: string, body: ExportRequest, options: CallOptions = {}): Promise<TransferResult> {
+    return this.#call('exportApp', { ...options, app, body });
+  }
+
+  push(app: string, body: PushRequest, options: CallOptions = {}): Promise<TransferResult> {
+    return this.#call('pushApp', { ...options, app, body });
+  }
+
+  import(body: ImportRequest, options: CallOptions = {}): Promise<ImportResult> {
+    return this.#call('importApp', { ...options, body });
+  }
+
+  pull(body: PullRequest, options: CallOptions = {}): Promise<ImportResult> {
+    return this.#call('pullApp', { ...options, body });
   }
 
   check(app: string, options: CallOptions = {}): Promise<CheckReport> {

@@ -7,14 +7,16 @@
  * `Error` body.
  */
 import { createRoute, z } from '@hono/zod-openapi';
+import { WakeRequest } from './history.ts';
+import { historyRoutes } from './history-routes.ts';
 import { PATHS } from './paths.ts';
+import { body, count, errors, flag, json, lines, optionalBody, params } from './route-parts.ts';
 import {
   AppDetail,
   AppEvent,
   AppView,
   ChainSpec,
   CheckReport,
-  ErrorSchema,
   ExecFrame,
   ExecRequest,
   LogLine,
@@ -23,39 +25,7 @@ import {
   VersionView,
   WakeResult,
 } from './schemas.ts';
-
-const App = z
-  .string()
-  .min(1)
-  .max(64)
-  .openapi({ param: { name: 'app', in: 'path' }, description: 'Name or AID', example: 'web' });
-const params = z.object({ app: App });
-
-/** `?key`, `?key=true` or `?key=false`. */
-const flag = z
-  .enum(['', 'true', 'false'])
-  .optional()
-  .transform((value) => value === '' || value === 'true')
-  .openapi({ type: 'boolean', default: false });
-const count = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-
-const errors = {
-  default: { description: 'It failed', content: { 'application/json': { schema: ErrorSchema } } },
-} as const;
-
-const json = <S extends z.ZodType>(schema: S, description: string) => ({
-  description,
-  content: { 'application/json': { schema } },
-});
-/** The wide key lets a handler answer with a stream, which Hono types as a plain `Response`. */
-const lines = <S extends z.ZodType>(schema: S, description: string) => {
-  const content: Record<string, { schema: S }> = { 'application/x-ndjson': { schema } };
-  return { description, content };
-};
-const body = <S extends z.ZodType>(schema: S) => ({
-  required: true,
-  content: { 'application/json': { schema } },
-});
+import { transferRoutes } from './transfer-routes.ts';
 
 export const StopRequest = z
   .strictObject({
@@ -125,7 +95,7 @@ export const routes = {
     ...PATHS.wakeApp,
     operationId: 'wakeApp',
     summary: 'Wake an application; answers when it runs',
-    request: { params },
+    request: { params, body: optionalBody(WakeRequest) },
     responses: { 200: json(WakeResult, 'It runs'), ...errors },
   }),
   stopApp: createRoute({
@@ -156,6 +126,8 @@ export const routes = {
     request: { params, body: body(ExecRequest) },
     responses: { 200: lines(ExecFrame, 'Output as it comes; the last line is `exit`'), ...errors },
   }),
+  ...historyRoutes,
+  ...transferRoutes,
   events: createRoute({
     ...PATHS.events,
     operationId: 'events',

@@ -28,6 +28,8 @@ export const STATES = [
   'sleeping',
   'asleep',
   'waking',
+  'snapshotting',
+  'rewinding',
   'stopping',
   'stopped',
   'failed',
@@ -75,6 +77,15 @@ export const Limits = z
   .openapi('Limits');
 export type Limits = z.infer<typeof Limits>;
 
+/**
+ * How saved memory comes back: mapped from its layer, served as it is touched, or copied before the processes run. `auto` takes
+ * the fastest that is correct for the application.
+ */
+const MEMORY_MODES = ['layer', 'lazy', 'copy'] as const;
+export type MemoryMode = (typeof MEMORY_MODES)[number];
+export const MemoryChoice = z.enum(['auto', ...MEMORY_MODES]).openapi('MemoryChoice');
+export type MemoryChoice = z.infer<typeof MemoryChoice>;
+
 /** An application chain as the harness launches it (mission A2, A3). */
 export const ChainSpec = z
   .strictObject({
@@ -86,6 +97,8 @@ export const ChainSpec = z
     processes: z.array(ProcessSpec).min(1).max(64),
     volumes: z.array(VolumeSpec).max(64).default([]),
     limits: Limits.default({}),
+    /** For each wake that does not say otherwise; `auto` when left out. */
+    memory: MemoryChoice.optional(),
     /** Seconds without packets and without CPU to speak of, after which the application is put to sleep by itself. */
     idle: z
       .number()
@@ -103,6 +116,10 @@ export const ChainSpec = z
   .openapi('ChainSpec');
 export type ChainSpec = z.infer<typeof ChainSpec>;
 
+/** How the memory of an application came back, and why that way. */
+const WokenMemory = z.object({ mode: z.enum(MEMORY_MODES), reason: z.string() }).openapi('WokenMemory');
+export type WokenMemory = z.infer<typeof WokenMemory>;
+
 /** One row of `appshot ps`. */
 export const AppView = z
   .object({
@@ -114,6 +131,8 @@ export const AppView = z
     /** ISO 8601 times. */
     createdAt: z.string(),
     since: z.string(),
+    /** At its last wake; null before the first. */
+    memory: WokenMemory.nullable(),
   })
   .openapi('App');
 export type AppView = z.infer<typeof AppView>;

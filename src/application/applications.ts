@@ -5,8 +5,8 @@
  * change at a time and no state in between is ever seen by another. Two exceptions look past the lock, and only set a flag:
  * a wake that finds a sleep under way makes it turn back, and wakes that meet become one.
  */
-import type { AppView, ChainSpec, SleepResult, WakeResult } from '../api/index.ts';
-import { AppShotError, KeyedLock, toAppShotError } from '../common/index.ts';
+import type { AppView, ChainSpec, MemoryChoice, SleepResult, SnapshotResult, WakeResult } from '../api/index.ts';
+import { AppShotError, toAppShotError } from '../common/index.ts';
 import type { Environment } from '../environments/index.ts';
 import { checkSpecification } from '../harness/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
@@ -19,7 +19,6 @@ import { viewOf } from './views.ts';
 
 export class Applications {
   readonly #house: House;
-  readonly #lock = new KeyedLock();
   /** The environments of running applications. */
   readonly #environments = new Map<string, Environment>();
   readonly #sleeps = new Map<string, Work>();
@@ -60,14 +59,14 @@ export class Applications {
   /** Bounds the logs of everything that runs. */
   async boundLogs(): Promise<void> {
     for (const aid of this.#environments.keys())
-      await this.#lock.run(aid, 'logs', async () => {
+      await this.#house.lock.run(aid, 'logs', async () => {
         if (this.#environments.has(aid)) await boundLogs(this.#house.layout.application(aid).log);
       });
   }
 
   /** Waits for what is under way, then lets go of everything that runs, without changing it: the daemon ends. */
   async release(): Promise<void> {
-    await this.#lock.idle();
+    await this.#house.lock.idle();
     for (const environment of this.#environments.values()) environment.release();
     this.#environments.clear();
   }
@@ -92,7 +91,7 @@ export class Applications {
       network: cidr,
       requested: spec.address,
     });
-    const started = this.#lock.run(record.aid, 'run', async () => {
+    const started = this.#house.lock.run(record.aid, 'run', async () => {
       const { record: running, environment } = await operations.run(
         await operations.begin(this.#house, record, 'running'),
       );
@@ -105,13 +104,9 @@ export class Applications {
   /** Fails with `WRONG_STATE`, `BLOCKED`, `TURNED_BACK`, `SLEEP_FAILED`, `NO_SPACE`; then the application runs on. */
   async sleep(nameOrAid: string): Promise<SleepResult> {
     const { aid } = await this.find(nameOrAid);
-    return this.#lock.run(aid, 'sleep', async () => {
-      const begun = await operations.begin(
-        this.#house,
-        await this.find(aid),
-        'asleep',
-        this.#environments.get(aid),
-      );
+    return this.#house.lock.run(aid, 'sleep', async () => {
+      const environment = this.#environments.get(aid);
+      const begun = await operations.begin(this.#house, await this.find(aid), 'asleep', { environment });
       this.#sleeps.set(aid, begun.work);
       try {
         const result = await operations.sleep(begun);
@@ -123,30 +118,59 @@ export class Applications {
     });
   }
 
-  /** Fails with `WRONG_STATE`, `WAKE_FAILED`, `SNAPSHOT_CORRUPT`; then the application sleeps on. */
-  async wake(nameOrAid: string): Promise<WakeResult> {
+  /**
+   * Saves a running application, which goes on. `ttlMs` is how long the snapshot is kept. Fails with `WRONG_STATE`, `BLOCKED`,
+   * `SNAPSHOT_FAILED`, `NO_SPACE`.
+   */
+  async snapshot(
+    nameOrAid: string,
+    { pin = false, ttlMs }: { pin?: boolean; ttlMs?: number } = {},
+  ): Promise<SnapshotResult> {
     const { aid } = await this.find(nameOrAid);
-    return this.#wakeOnce(aid);
+    const expiresAt = ttlMs === undefined ? null : new Date(Date.now() + ttlMs).toISOString();
+    return this.#house.lock.run(aid, 'snapshot', async () => {
+      const record = await this.find(aid);
+      if (record.state !== 'running')
+        throw new AppShotError('WRONG_STATE', {
+          name: record.name,
+          state: record.state,
+          verb: 'be saved while it goes on',
+          advice: 'wake it first; one that sleeps has its snapshot',
+        });
+      const wishes = { environment: this.#environments.get(aid), retention: { pinned: pin, expiresAt } };
+      return operations.snapshot(await operations.begin(this.#house, record, 'running', wishes));
+    });
   }
 
-  #wakeOnce(aid: string): Promise<WakeResult> {
+  /** Fails with `WRONG_STATE`, `WAKE_FAILED`, `SNAPSHOT_CORRUPT`, `FINGERPRINT_MISMATCH`, `MEMORY_MODE`; then the application sleeps on. */
+  async wake(nameOrAid: string, wishes: { memory?: MemoryChoice | undefined } = {}): Promise<WakeResult> {
+    const { aid } = await this.find(nameOrAid);
+    return this.#wakeOnce(aid, wishes.memory);
+  }
+
+  #wakeOnce(aid: string, memory?: MemoryChoice): Promise<WakeResult> {
     const falling = this.#sleeps.get(aid);
     if (falling) falling.wanted = true;
     const under = this.#wakes.get(aid);
     if (under) return under;
-    const waking = this.#lock.run(aid, 'wake', () => this.#wake(aid)).finally(() => this.#wakes.delete(aid));
+    const waking = this.#house.lock
+      .run(aid, 'wake', () => this.#wake(aid, memory))
+      .finally(() => this.#wakes.delete(aid));
     this.#wakes.set(aid, waking);
     return waking;
   }
 
-  async #wake(aid: string): Promise<WakeResult> {
+  async #wake(aid: string, memory: MemoryChoice | undefined): Promise<WakeResult> {
     const record = await this.find(aid);
     // A sleep that turned back has left it running: what the caller wants is true.
     if (record.state === 'running')
       return { ...viewOf(record), snapshot: record.snapshot, ms: 0, timings: [] };
     try {
       const { result, environment } = await operations.wake(
-        await operations.begin(this.#house, record, 'running'),
+        await operations.begin(this.#house, record, 'running', {
+          ...(memory && { memory }),
+          closeConnections: record.data['closeConnections'] === record.snapshot,
+        }),
       );
       this.watch(await this.find(aid), environment);
       this.#reluctance.forget(aid);
@@ -172,14 +196,10 @@ export class Applications {
   /** SIGTERM, and after `graceMs` the end. Fails with `WRONG_STATE`. */
   async stop(nameOrAid: string, graceMs: number): Promise<AppView> {
     const { aid } = await this.find(nameOrAid);
-    return this.#lock.run(aid, 'stop', async () => {
-      const begun = await operations.begin(
-        this.#house,
-        await this.find(aid),
-        'stopped',
-        this.#environments.get(aid),
-      );
-      begun.work.graceMs = graceMs;
+    return this.#house.lock.run(aid, 'stop', async () => {
+      const environment = this.#environments.get(aid);
+      const wishes = { environment, graceMs };
+      const begun = await operations.begin(this.#house, await this.find(aid), 'stopped', wishes);
       this.#environments.delete(aid);
       return viewOf(await operations.stop(begun));
     });
@@ -189,7 +209,7 @@ export class Applications {
   async remove(nameOrAid: string, force: boolean): Promise<void> {
     const found = await this.find(nameOrAid);
     if (force && found.state === 'running') await this.stop(found.aid, 0);
-    await this.#lock.run(found.aid, 'rm', async () => {
+    await this.#house.lock.run(found.aid, 'rm', async () => {
       const record = await this.find(found.aid);
       const removable = ['stopped', 'failed', ...(force ? ['asleep'] : [])];
       if (!removable.includes(record.state)) {
@@ -218,7 +238,7 @@ export class Applications {
 
   /** The chain has ended by itself, or its whole environment has (`status` undefined: killed from outside). */
   #ended(aid: string, environment: Environment, status: number | undefined): void {
-    this.#lock
+    this.#house.lock
       .run(aid, 'stop', () => this.#putAway(aid, environment, status))
       .catch((thrown: unknown) => {
         this.#house.log.error(
@@ -236,7 +256,7 @@ export class Applications {
     const message = status === undefined ? 'its environment was killed' : `it ended with status ${status}`;
     const failure =
       status === 0 ? null : { step: 'running', code: 'ENDED', message, at: new Date().toISOString() };
-    const begun = await operations.begin(this.#house, record, 'stopped', environment);
+    const begun = await operations.begin(this.#house, record, 'stopped', { environment });
     const putAway = { ...begun, plan: operations.PUT_AWAY };
     await operations.stop(putAway, failure ? 'failed' : 'stopped', failure);
   }

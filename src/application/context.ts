@@ -1,11 +1,23 @@
 /** What the steps of an operation share. */
-import type { Timing } from '../api/index.ts';
-import type { Logger } from '../common/index.ts';
+import type { MemoryChoice, Timing, WokenMemory } from '../api/index.ts';
+import { AppShotError } from '../common/index.ts';
+import type { KeyedLock, Logger } from '../common/index.ts';
 import type { Engine, Schema } from '../criu/index.ts';
 import type { Environment, Pool } from '../environments/index.ts';
 import type { Network } from '../network/index.ts';
-import type { ApplicationRecord, Registry } from '../registry/index.ts';
-import type { Layout, Manifest, Reachable, SnapshotStore } from '../snapshots/index.ts';
+import type { ApplicationRecord, Registry, SnapshotRecord } from '../registry/index.ts';
+import type {
+  Fingerprint,
+  LayerEntry,
+  Layout,
+  Manifest,
+  ObjectStore,
+  ProcessFilling,
+  Reachable,
+  SnapshotStore,
+} from '../snapshots/index.ts';
+import type { Keeper } from './keeper.ts';
+import type { MemoryAbilities } from './memory.ts';
 import type { Faults } from './faults.ts';
 
 /** What every application of a daemon needs. */
@@ -14,11 +26,20 @@ export interface House {
   readonly pool: Pool;
   readonly network: Network;
   readonly store: SnapshotStore;
+  /** Contents of files. */
+  /** There is one change of an application at a time. */
+  readonly lock: KeyedLock;
+  readonly objects: ObjectStore;
+  /** Makes snapshots durable, and removes those whose time has come. */
+  readonly keeper: Keeper;
   readonly layout: Layout;
   readonly engine: Engine;
   /** Where `engine` lives. */
   readonly engineDirectory: string;
   readonly schema: Schema;
+  /** The guard's program, as it would be found in a dump; undefined where the kernel has no guard. */
+  readonly guardFilter: Uint8Array | undefined;
+  readonly memory: MemoryAbilities;
   /** CIDR of the network. */
   readonly cidr: string;
   /** Directories of this machine that no application may see. */
@@ -62,9 +83,30 @@ export interface Work {
   lost?: unknown;
   /** Lets go of the engine that holds frozen processes: they go on. False when it ended without having answered. */
   release?: () => Promise<boolean>;
+  /** The machine and the files that the processes have mapped, as they are when the snapshot is taken. */
+  fingerprint?: Fingerprint;
   /** Bytes written for the snapshot. */
   bytes?: number;
+  /** Milliseconds for which the processes were frozen. */
+  frozenMs?: number;
+  /** The snapshot that was taken. */
+  taken?: SnapshotRecord;
+  /** What a snapshot is to be: how long it is kept, and what made it. */
+  retention?: { pinned: boolean; expiresAt: string | null };
+  /** The snapshot that is woken. */
   manifest?: Manifest;
+  images?: string;
+  /** How memory is to come back, as far as somebody has asked; and how it does. */
+  memory?: MemoryChoice;
+  woken?: WokenMemory;
+  /** Layers that the processes have mapped. */
+  layers?: readonly LayerEntry[];
+  /** What must be put into anonymous memory before the processes run. */
+  fillings?: readonly ProcessFilling[];
+  /** Connections of the snapshot are of the past: they come back closed. */
+  closeConnections?: boolean;
+  /** Differences of the machine that need not matter are let pass. */
+  force?: boolean;
   /** Milliseconds for a `stop` to end by itself. */
   graceMs?: number;
   /** What must be let go of when the operation is over, however it ends. */
@@ -75,4 +117,9 @@ export interface Work {
 export const environmentOf = (work: Work): Environment => {
   if (work.environment) return work.environment;
   throw new Error(`${work.record.name} has no environment`);
+};
+
+/** Gives up a sleep that somebody does not want any more. */
+export const turnBack = (work: Work): void => {
+  if (work.wanted) throw new AppShotError('TURNED_BACK', { name: work.record.name });
 };

@@ -15,7 +15,7 @@ import { viewOf } from './views.ts';
 const snapshotOf = async (house: House, { snapshot }: ApplicationRecord): Promise<AppDetail['snapshot']> => {
   const found = snapshot === null ? undefined : await house.registry.getSnapshot(snapshot);
   if (!found) return null;
-  const files = await readdir(house.store.images(found.id)).catch(() => []);
+  const files = await readdir(house.store.images(found)).catch(() => []);
   return { id: found.id, takenAt: found.takenAt, bytes: found.bytes, files: files.length };
 };
 

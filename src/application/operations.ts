@@ -2,7 +2,7 @@
  * One operation from its first registry row to its last: begin, take the steps, settle in the state that came of it.
  */
 import { rm } from 'node:fs/promises';
-import type { SleepResult, State, WakeResult } from '../api/index.ts';
+import type { SleepResult, SnapshotResult, State, WakeResult } from '../api/index.ts';
 import { AppShotError, toAppShotError } from '../common/index.ts';
 import type { Environment } from '../environments/index.ts';
 import type { ApplicationRecord, Failure } from '../registry/index.ts';
@@ -17,7 +17,7 @@ import { viewOf } from './views.ts';
 export { PUT_AWAY } from './states.ts';
 
 /** Errors of users and causes that need no wrapping: they say themselves what and why. */
-const PLAIN = new Set(['NO_SPACE', 'SNAPSHOT_CORRUPT']);
+const PLAIN = new Set(['NO_SPACE', 'SNAPSHOT_CORRUPT', 'FINGERPRINT_MISMATCH', 'MEMORY_MODE']);
 
 export interface Begun {
   readonly work: Work;
@@ -26,12 +26,17 @@ export interface Begun {
   readonly at: number;
 }
 
+/** How an operation is to be done, where there is a choice, and where the application runs. */
+export type Wishes = Partial<Pick<Work, 'memory' | 'retention' | 'force' | 'closeConnections' | 'graceMs'>> & {
+  environment?: Environment | undefined;
+};
+
 /** Moves the application into the passage to its target. Fails with `WRONG_STATE` or `BUSY`. */
 export const begin = async (
   house: House,
   record: ApplicationRecord,
   target: Target,
-  environment?: Environment,
+  { environment, ...wishes }: Wishes = {},
 ): Promise<Begun> => {
   const at = performance.now();
   const way = plan(record.name, record.state, target);
@@ -43,8 +48,17 @@ export const begin = async (
   );
   if (!moved) throw new AppShotError('BUSY', { name: record.name, operation: 'another change' });
   house.emit(way.through, moved);
-  const work: Work = { house, record: moved, timings: [], wanted: false, committed: false, closers: [] };
-  return { work: environment ? { ...work, environment } : work, plan: way, at };
+  const work: Work = {
+    house,
+    record: moved,
+    timings: [],
+    wanted: false,
+    committed: false,
+    closers: [],
+    ...wishes,
+    ...(environment && { environment }),
+  };
+  return { work, plan: way, at };
 };
 
 const failureOf = (step: string, error: AppShotError): Failure => ({
@@ -54,9 +68,16 @@ const failureOf = (step: string, error: AppShotError): Failure => ({
   at: new Date().toISOString(),
 });
 
+type FailureCode = 'SLEEP_FAILED' | 'WAKE_FAILED' | 'SNAPSHOT_FAILED';
+const FAILURES: Partial<Record<Plan['operation'], FailureCode>> = {
+  sleep: 'SLEEP_FAILED',
+  snapshot: 'SNAPSHOT_FAILED',
+  wake: 'WAKE_FAILED',
+};
+
 const explain = (
   work: Work,
-  code: 'SLEEP_FAILED' | 'WAKE_FAILED',
+  code: FailureCode,
   step: string,
   error: AppShotError,
 ): AppShotError => {
@@ -74,7 +95,7 @@ const explain = (
 const settleFailure = async ({ work, plan: way }: Begun, state: State, thrown: unknown): Promise<never> => {
   const step = thrown instanceof StepError ? thrown.step : 'begin';
   const cause = toAppShotError(thrown instanceof StepError ? thrown.cause : thrown);
-  const error = explain(work, way.operation === 'sleep' ? 'SLEEP_FAILED' : 'WAKE_FAILED', step, cause);
+  const error = explain(work, FAILURES[way.operation] ?? 'SLEEP_FAILED', step, cause);
   const record = await settle(work, state, failureOf(step, error));
   work.house.log.warn({ err: error, aid: record.aid, step }, `${way.operation} failed`);
   const reason = error.message;
@@ -93,6 +114,17 @@ const finishSleep = async (work: Work, error: unknown): Promise<void> => {
     .catch((err: unknown) => log.error({ err, aid: work.record.aid }, 'ending them failed again'));
 };
 
+const takenOf = (work: Work, at: number): Omit<SleepResult, 'state'> => ({
+  aid: work.record.aid,
+  name: work.record.name,
+  snapshot: work.taken?.id ?? '',
+  bytes: work.bytes ?? 0,
+  frozenMs: work.frozenMs ?? 0,
+  parent: work.taken?.parent ?? null,
+  ms: performance.now() - at,
+  timings: work.timings,
+});
+
 /** Puts a running application to sleep. When it fails it runs on. */
 export const sleep = async (begun: Begun): Promise<SleepResult> => {
   const { work, plan: way, at } = begun;
@@ -102,18 +134,7 @@ export const sleep = async (begun: Begun): Promise<SleepResult> => {
     if (!work.committed) return await settleFailure(begun, 'running', error);
     await finishSleep(work, error);
   }
-  const now = performance.now();
-  const result: SleepResult = {
-    aid: work.record.aid,
-    name: work.record.name,
-    state: 'asleep',
-    snapshot: work.record.snapshot ?? '',
-    bytes: work.bytes ?? 0,
-    frozenMs: now - (work.held?.frozenAt ?? now),
-    parent: null,
-    ms: now - at,
-    timings: work.timings,
-  };
+  const result = { ...takenOf(work, at), state: 'asleep' as const };
   const record = await work.house.registry
     .update(work.record.aid, { operation: null, step: null, data: { lastSleep: result } })
     .catch((err: unknown) => {
@@ -138,12 +159,33 @@ export const wake = async (begun: Begun): Promise<{ result: WakeResult; environm
     ...viewOf(work.record),
     state: 'running',
     snapshot: work.record.snapshot,
+    memory: work.woken ?? null,
     ms,
     timings: work.timings,
   };
-  const record = await settle(work, 'running', null, { lastWake: result });
+  const record = await settle(work, 'running', null, {
+    lastWake: result,
+    memory: work.woken,
+    layers: work.layers,
+    closeConnections: undefined,
+  });
   work.house.emit('running', record, { data: { ms } });
   return { result: { ...result, ...viewOf(record) }, environment: requireEnvironment(work) };
+};
+
+/** Takes a snapshot of an application, which runs on, also when it fails. */
+export const snapshot = async (begun: Begun): Promise<SnapshotResult> => {
+  const { work, plan: way, at } = begun;
+  try {
+    await takeSteps(work, way);
+  } catch (error) {
+    return await settleFailure(begun, 'running', error);
+  }
+  const { pinned = false, expiresAt = null } = work.retention ?? {};
+  const result = { ...takenOf(work, at), state: 'running' as const, pinned, expiresAt };
+  const record = await settle(work, 'running', null, { lastSnapshot: result });
+  work.house.emit('snapshot', record, { data: { snapshot: result.snapshot, bytes: result.bytes } });
+  return result;
 };
 
 /** Starts a registered application. When it fails nothing is left of it. */

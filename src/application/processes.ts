@@ -42,6 +42,13 @@ const attempt = <T>(read: () => T, otherwise: T): T => {
   }
 };
 
+/** About how many bytes of memory a dump of these processes will hold: what is their own, and what they share. */
+export const savedBytes = (pids: readonly number[]): number =>
+  pids
+    .flatMap((pid) => attempt(() => readFileSync(`/proc/${pid}/status`, 'utf8'), '').split('\n'))
+    .map((line) => Number(/^(?:RssAnon|RssShmem|VmSwap):\s+(\d+) kB$/.exec(line)?.[1] ?? 0))
+    .reduce((sum, kib) => sum + kib * 1024, 0);
+
 /** System PIDs of a process's children. */
 export const childrenOf = (pid: number): number[] =>
   attempt(() => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'), '')
@@ -55,3 +62,25 @@ export const isEngine = ({ command: [program] }: Engine, pid: number): boolean =
     const [running, engine] = [statSync(`/proc/${pid}/exe`), statSync(program)];
     return running.ino === engine.ino && running.dev === engine.dev;
   }, false);
+
+/** A file that a process has mapped. */
+export interface FileMapping {
+  /** As the kernel names it below /proc/PID/map_files. */
+  readonly range: string;
+  /** Such as `r-xp`. */
+  readonly permissions: string;
+  /** As the application sees it. */
+  readonly path: string;
+}
+
+/** `ADDRESSES PERMISSIONS OFFSET DEVICE INODE PATH`. Source: proc_pid_maps(5). */
+const MAPPING = /^0*([0-9a-f]+)-0*([0-9a-f]+) (\S{4}) \S+ \S+ \d+ +(\/.*)$/;
+
+/** The files that a process has mapped and that have a name still. */
+export const mappingsOf = (pid: number): FileMapping[] =>
+  attempt(() => readFileSync(`/proc/${pid}/maps`, 'utf8'), '')
+    .split('\n')
+    .flatMap((line) => {
+      const [, start = '', end = '', permissions = '', path = ' (deleted)'] = MAPPING.exec(line) ?? [];
+      return path.endsWith(' (deleted)') ? [] : [{ range: `${start}-${end}`, permissions, path }];
+    });

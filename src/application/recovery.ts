@@ -11,10 +11,11 @@ import type { ApplicationChange, ApplicationRecord } from '../registry/index.ts'
 import type { Applications } from './applications.ts';
 import type { House } from './context.ts';
 import { removeFiles } from './operations.ts';
+import { finishRewind } from './rewind.ts';
 import { isEngine, systemPid } from './processes.ts';
 
 /** The states in which an application may have processes that are worth keeping. */
-const ALIVE: readonly State[] = ['starting', 'running', 'sleeping', 'waking'];
+const ALIVE: readonly State[] = ['starting', 'running', 'snapshotting', 'sleeping', 'waking'];
 /** How long a restore that has lost its daemon may take to end, and how often to look. In ms. */
 const RESTORE = { patience: 60_000, interval: 20 } as const;
 
@@ -76,7 +77,7 @@ const finishWake = async (found: Case, environment: Environment): Promise<void> 
   while (restoring() && performance.now() < end) await delay(RESTORE.interval);
   const snapshot = record.snapshot && (await house.registry.getSnapshot(record.snapshot));
   if (!snapshot || restoring()) return keepAsleep(found);
-  const { processes } = await house.store.verify(snapshot.id, snapshot.digest);
+  const { processes } = await house.store.verify(snapshot);
   try {
     systemPid(house, environment, processes.root);
   } catch {
@@ -93,7 +94,7 @@ const removeAll = async ({ house, record, environment }: Case): Promise<void> =>
 };
 
 const recoverOne = async (found: Case): Promise<void> => {
-  const { house, record, environment } = found;
+  const { house, applications, record, environment } = found;
   switch (record.state) {
     case 'registered':
       return removeAll(found);
@@ -103,11 +104,15 @@ const recoverOne = async (found: Case): Promise<void> => {
     }
     case 'running':
     case 'sleeping':
+    case 'snapshotting':
       return environment ? adopt(found, environment) : lose(found);
     case 'waking':
       return environment ? finishWake(found, environment) : keepAsleep(found);
     case 'asleep':
       return keepAsleep(found);
+    case 'rewinding':
+      applications.expect(await finishRewind(house, record));
+      return;
     case 'stopping':
       if (environment) await house.pool.discard(environment);
       await move(found, 'stopped', { environment: null });
@@ -118,13 +123,7 @@ const recoverOne = async (found: Case): Promise<void> => {
 };
 
 const sweepFiles = async (house: House, records: readonly ApplicationRecord[]): Promise<void> => {
-  const snapshots = new Set<string>();
-  for (const { aid, snapshot } of records) {
-    for (const { id } of await house.registry.listSnapshots(aid))
-      if (id === snapshot) snapshots.add(id);
-      else await house.registry.removeSnapshot(id);
-  }
-  await house.store.sweep(snapshots);
+  await house.store.sweep(await house.registry.listSnapshots());
   const aids = new Set(records.map(({ aid }) => aid));
   for (const name of await readdir(house.layout.applications))
     if (!aids.has(name)) await rm(join(house.layout.applications, name), { recursive: true, force: true });

@@ -2,7 +2,7 @@
  * The life of an application, and the way from one state to another.
  *
  *     registered -> starting -> running -> sleeping -> asleep -> waking -> running
- *                                  |-> stopping -> stopped        any -> failed -> stopping -> stopped
+@@ -> stopped        any -> failed -> stopping -> stopped
  *
  * The states in the left column of `PASSAGES` last; those they lead through (`starting`, ...) exist while an operation is
  * under way, and after a crash tell the next daemon what to finish or undo.
@@ -19,6 +19,9 @@ export type Step =
   | 'disconnect'
   | 'save'
   | 'commit'
+  | 'keep'
+  | 'record'
+  | 'resume'
   | 'verify'
   | 'environment'
   | 'root'
@@ -50,8 +53,14 @@ const RUN: Plan = {
 const SLEEP: Plan = {
   operation: 'sleep',
   through: 'sleeping',
-  steps: ['check', 'settle', 'disconnect', 'save', 'commit', 'end'],
+  steps: ['check', 'settle', 'disconnect', 'save', 'commit', 'end', 'keep'],
   to: 'asleep',
+};
+const SNAPSHOT: Plan = {
+  operation: 'snapshot',
+  through: 'snapshotting',
+  steps: ['check', 'settle', 'disconnect', 'save', 'record', 'resume'],
+  to: 'running',
 };
 const WAKE: Plan = {
   operation: 'wake',
@@ -70,7 +79,7 @@ export const PUT_AWAY: Plan = { ...STOP, steps: ['leave', 'end'] };
 
 const PASSAGES: Partial<Record<State, Partial<Record<Target, Plan>>>> = {
   registered: { running: RUN },
-  running: { asleep: SLEEP, stopped: STOP },
+  running: { running: SNAPSHOT, asleep: SLEEP, stopped: STOP },
   asleep: { running: WAKE },
   failed: { stopped: PUT_AWAY },
 };

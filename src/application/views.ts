@@ -1,5 +1,5 @@
 /** Applications as the API shows them. */
-import type { AppView } from '../api/index.ts';
+import type { AppView, WokenMemory } from '../api/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
 
 export const viewOf = (record: ApplicationRecord): AppView => ({
@@ -10,4 +10,5 @@ export const viewOf = (record: ApplicationRecord): AppView => ({
   hostname: record.hostname,
   createdAt: record.createdAt,
   since: record.since,
+  memory: (record.data['memory'] as WokenMemory | undefined) ?? null,
 });

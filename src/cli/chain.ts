@@ -1,6 +1,7 @@
 /** From the options of `appshot run`, and perhaps a file, to the description that the daemon takes. */
 import { dirname, posix, resolve } from 'node:path';
 import { ChainSpec, explain, readConfig, readVolume } from '../api/index.ts';
+import type { MemoryChoice } from '../api/index.ts';
 import { AppShotError } from '../common/index.ts';
 import { commandOf, deriveName } from './command-words.ts';
 import { defaultVariables, readAssignments, readEnvironmentFile, readText } from './variables.ts';
@@ -17,6 +18,7 @@ export interface RunOptions {
   readonly volume?: string[];
   /** Seconds. */
   readonly idle?: number;
+  readonly memory?: MemoryChoice;
   /** Bytes. */
   readonly memoryLimit?: number;
   readonly pidsLimit?: number;
@@ -80,13 +82,13 @@ const toVolumes = (words: readonly string[] = []): ChainSpec['volumes'] =>
   });
 
 const combine = (base: ChainSpec, options: RunOptions): ChainSpec => {
-  const { name, aid, address, hostname, idle, memoryLimit: memory, pidsLimit: pids, cpus } = options;
+  const { name, aid, address, hostname, idle, memory, memoryLimit, pidsLimit: pids, cpus } = options;
   return {
     ...base,
-    ...given({ name, aid, address, hostname, idle }),
+    ...given({ name, aid, address, hostname, idle, memory }),
     processes: base.processes.map((process) => withOptions(process, options)),
     volumes: [...base.volumes, ...toVolumes(options.volume)],
-    limits: { ...base.limits, ...given({ memory, pids, cpus }) },
+    limits: { ...base.limits, ...given({ memory: memoryLimit, pids, cpus }) },
     capabilities: {
       add: [...base.capabilities.add, ...capabilityNames(options.capAdd)],
       drop: [...base.capabilities.drop, ...capabilityNames(options.capDrop)],

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { formatDuration } from '../common/index.ts';
 
 /** A reader of a number in a range for an option; whole numbers only with `whole`. */
 export const parseNumber =
@@ -22,3 +23,6 @@ export const parseWith =
 
 /** Adds up an option that may be given several times. */
 export const collect = (text: string, sofar: readonly string[] = []): string[] => [...sofar, text];
+
+/** Milliseconds as people read them. */
+export const formatMs = (value: number): string => formatDuration(value / 1000);

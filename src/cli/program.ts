@@ -5,11 +5,14 @@ import { endOnClosedPipe, print } from './output.ts';
 import { addGlobalOptions } from './verb.ts';
 import { addDaemonVerb } from './verbs/daemon.ts';
 import { addExecVerb } from './verbs/exec.ts';
+import { addHistoryVerbs } from './verbs/history.ts';
 import { addMachineVerbs } from './verbs/machine.ts';
 import { addRunVerb } from './verbs/run.ts';
+import { addSnapshotVerbs } from './verbs/snapshots.ts';
 import { addStateVerbs } from './verbs/states.ts';
 import { addEventsVerb, addLogsVerb } from './verbs/streams.ts';
 import { addTopVerb } from './verbs/top.ts';
+import { addTransferVerbs } from './verbs/transfers.ts';
 import { addViewVerbs } from './verbs/views.ts';
 
 const USAGE_EXIT = 2;
@@ -30,6 +33,9 @@ const buildProgram = (): Command => {
   addLogsVerb(program);
   addExecVerb(program);
   addStateVerbs(program);
+  addHistoryVerbs(program);
+  addSnapshotVerbs(program);
+  addTransferVerbs(program);
   addEventsVerb(program);
   addTopVerb(program);
   addDaemonVerb(program);

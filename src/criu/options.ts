@@ -45,10 +45,16 @@ export const dumpOptions = ({ pid, imagesFd, workFd }: DumpPlaces): Fields => ({
   logFile: 'dump.log',
 });
 
-export const restoreOptions = ({ imagesFd, workFd }: Omit<DumpPlaces, 'pid'>): Fields => ({
+export interface RestorePlaces extends Omit<DumpPlaces, 'pid'> {
+  /** Connections that were open come back closed: their other ends have gone on without them. */
+  readonly closeConnections: boolean;
+}
+
+export const restoreOptions = ({ imagesFd, workFd, closeConnections }: RestorePlaces): Fields => ({
   ...common,
   imagesDirFd: imagesFd,
   workDirFd: workFd,
+  tcpClose: closeConnections,
   // The clocks go on where they stopped: PID 1 has made the time namespace and set its offsets.
   joinNs: [{ ns: 'time', nsFile: '/proc/1/ns/time_for_children' }],
   logFile: 'restore.log',

@@ -8,8 +8,12 @@ import { create, createFileRegistry, fromBinary, toBinary } from '@bufbuild/prot
 import type { DescMessage, FileRegistry, Message } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { AppShotError } from '../common/index.ts';
+import { keepBytesOfText } from './text.ts';
 
 export type Fields = Record<string, unknown>;
+
+// File names and names of processes are bytes that need not be UTF-8.
+keepBytesOfText();
 
 export class Schema {
   readonly #registry: FileRegistry;
@@ -31,6 +35,11 @@ export class Schema {
     const found = this.#registry.getMessage(name);
     if (!found) throw new AppShotError('ENGINE_MISSING', { reason: `its schema has no message ${name}` });
     return found;
+  }
+
+  /** A message for `reencode`, or to be put into one: a new one, with everything in it. */
+  make(name: string, fields: Fields): Fields {
+    return create(this.#message(name), fields);
   }
 
   encode(name: string, fields: Fields): Uint8Array {

@@ -3,22 +3,22 @@
  * of what an earlier daemon left, listen. Closing: stop listening and let go; applications run on, sleepers stay wakeable by the next.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { VERSION } from '../api/index.ts';
-import { Applications, Faults, knownAddress, recover } from '../application/index.ts';
+import { Applications, Faults, History, Keeper, Transfers, knownAddress, recover } from '../application/index.ts';
 import type { House } from '../application/index.ts';
-import { AppShotError, createLogger } from '../common/index.ts';
+import { AppShotError, KeyedLock, createLogger } from '../common/index.ts';
 import type { Logger } from '../common/index.ts';
 import { Schema, defaultEngineDir, loadEngine } from '../criu/index.ts';
-import { Cgroups, Pool, makeProbes, warmUp } from '../environments/index.ts';
+import { Cgroups, Pool, guardFilter, makeProbes, warmUp } from '../environments/index.ts';
 import type { Workshop } from '../environments/index.ts';
 import { NetlinkSocket } from '../kernel/index.ts';
 import { Network } from '../network/index.ts';
 import { openSqliteRegistry } from '../registry/index.ts';
 import { Scheduler } from '../scheduler/index.ts';
-import { Layout, SnapshotStore } from '../snapshots/index.ts';
+import { Layout, ObjectStore, SnapshotStore } from '../snapshots/index.ts';
 import { claim } from './claim.ts';
 import { Events } from './events.ts';
 import { makeApi } from './http.ts';
@@ -28,6 +28,8 @@ import type { DaemonOptions } from './options.ts';
 import { SOCKET_NAME, listenAt } from './socket.ts';
 
 const POOL_SIZE = 2;
+/** Where dumps go first: memory, on all but the strangest machines. */
+const STAGE_PARENT = '/dev/shm';
 /** How often logs are looked at. */
 const UPKEEP_MS = 60_000;
 
@@ -72,6 +74,7 @@ export class Daemon {
       release.push(await claim(options.dataDir));
       const { services, shop } = await assemble(options, layout);
       await recover(services.house, services.applications);
+      await services.house.keeper.resume();
       services.house.network.listen((address) => void services.applications.wanted(address));
       const api = makeApi(services);
       const server = await listenAt(options.runDir, options.group, (request) => api.fetch(request));
@@ -107,6 +110,7 @@ export class Daemon {
     rmSync(this.#socket, { force: true });
     await house.network.shut({ remove: (await house.registry.list()).length === 0 });
     await applications.release();
+    await house.keeper.close();
     await house.pool.close();
     this.#shop.cgroups.close();
     await house.registry.close();
@@ -156,12 +160,36 @@ const assemble = async (
     prepare: (environment) => network.prepare(environment),
   };
   const events = new Events();
+  const store = new SnapshotStore(layout, {
+    stage: join(STAGE_PARENT, `appshot-${instance}`),
+    descriptors: engine.descriptors,
+  });
+  const objects = new ObjectStore(layout.objects);
+  const lock = new KeyedLock();
+  const guard = await guardFilter(engine.init);
+  const memory = { guard: guard !== undefined, lazy: existsSync('/dev/userfaultfd') };
+  const { historyKeep, historyTtlMs, quotaBytes } = options.retention;
+  const keeper = new Keeper({
+    registry,
+    store,
+    objects,
+    lock,
+    log,
+    memory,
+    retention: { keep: historyKeep, ttlMs: historyTtlMs, quotaBytes },
+    emit: (record, { id, bytes }) => house.emit('kept', record, { data: { snapshot: id, bytes } }),
+  });
   const pool = new Pool(shop, registry, log, options.pool ?? POOL_SIZE);
   const house: House = {
     registry,
     pool,
     network,
-    store: new SnapshotStore(layout),
+    store,
+    objects,
+    lock,
+    keeper,
+    guardFilter: guard,
+    memory,
     layout,
     engine,
     engineDirectory,
@@ -188,5 +216,6 @@ const assemble = async (
     network: options.network,
     dataDir: dirname(layout.registry),
   };
-  return { services: { house, applications, cgroups, scheduler, events, metrics, version }, shop };
+  const [history, transfers] = [new History(house, applications), new Transfers(house, applications)];
+  return { services: { house, applications, history, transfers, cgroups, scheduler, events, metrics, version }, shop };
 };

@@ -1,16 +1,18 @@
 /** The HTTP API of a daemon: routes of `src/api` bound to its applications. */
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import { HTTPException } from 'hono/http-exception';
 import { VERSION, VERSION_HEADER, routes } from '../api/index.ts';
 import type { VersionView } from '../api/index.ts';
 import { detailsOf, execInside, findBlockers, topRow, viewOf } from '../application/index.ts';
-import type { Applications, House } from '../application/index.ts';
+import type { Applications, History, House, Transfers } from '../application/index.ts';
 import { AppShotError, toAppShotError } from '../common/index.ts';
 import type { Cgroups } from '../environments/index.ts';
 import { logFile } from '../harness/index.ts';
 import { idleSeconds } from '../scheduler/index.ts';
 import type { Scheduler } from '../scheduler/index.ts';
 import type { Events } from './events.ts';
+import { bindHistory, bindSnapshots, bindTransfers } from './http-history.ts';
 import type { Metrics } from './metrics.ts';
 import { eventStream, execStream, logStream, ndjson } from './streams.ts';
 import type { LogSource } from './streams.ts';
@@ -18,6 +20,8 @@ import type { LogSource } from './streams.ts';
 export interface Services {
   readonly house: House;
   readonly applications: Applications;
+  readonly history: History;
+  readonly transfers: Transfers;
   readonly cgroups: Cgroups;
   readonly scheduler: Scheduler;
   readonly events: Events;
@@ -27,6 +31,12 @@ export interface Services {
 
 const lines = (context: Context, values: AsyncIterable<unknown>): Response =>
   context.body(ndjson(values), 200, { 'content-type': 'application/x-ndjson' });
+
+/** What Hono refuses by itself, such as a body that is not JSON, is the caller's mistake. */
+const toKnown = (thrown: unknown): AppShotError =>
+  thrown instanceof HTTPException
+    ? new AppShotError('BAD_REQUEST', { field: 'the body', reason: thrown.message }, { cause: thrown })
+    : toAppShotError(thrown);
 
 const answerError = (context: Context, thrown: unknown): Response => {
   const error = toAppShotError(thrown);
@@ -127,7 +137,9 @@ const bindLooking = (app: OpenAPIHono, services: Services): void => {
 const bindChanging = (app: OpenAPIHono, { applications }: Services): void => {
   app.openapi(routes.runApp, async (c) => c.json(await applications.run(c.req.valid('json')), 201));
   app.openapi(routes.sleepApp, async (c) => c.json(await applications.sleep(c.req.valid('param').app), 200));
-  app.openapi(routes.wakeApp, async (c) => c.json(await applications.wake(c.req.valid('param').app), 200));
+  app.openapi(routes.wakeApp, async (c) =>
+    c.json(await applications.wake(c.req.valid('param').app, c.req.valid('json')), 200),
+  );
   app.openapi(routes.stopApp, async (c) => {
     const { timeout } = c.req.valid('json');
     return c.json(await applications.stop(c.req.valid('param').app, timeout * 1000), 200);
@@ -146,7 +158,7 @@ export const makeApi = (services: Services): OpenAPIHono => {
     await next();
   });
   app.onError((error, c) => {
-    const known = toAppShotError(error);
+    const known = toKnown(error);
     if (known.spec.kind === 'fault')
       services.house.log.error({ err: known, path: c.req.path }, 'a request failed');
     c.header(VERSION_HEADER, VERSION);
@@ -158,6 +170,9 @@ export const makeApi = (services: Services): OpenAPIHono => {
   bindReading(app, services);
   bindLooking(app, services);
   bindChanging(app, services);
+  bindHistory(app, services.applications, services.history);
+  bindSnapshots(app, services.history);
+  bindTransfers(app, services.transfers);
   app.doc31('/openapi.json', { openapi: '3.1.0', info: { title: 'AppShot', version: VERSION } });
   return app;
 };

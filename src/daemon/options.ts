@@ -1,5 +1,15 @@
 import type { LogLevel } from '../common/index.ts';
 
+/** Which snapshots stay, besides those that are pinned and the latest of each application. */
+export interface Retention {
+  /** Snapshots kept of each application. */
+  readonly historyKeep: number;
+  /** Milliseconds after which a snapshot goes; never when left out. */
+  readonly historyTtlMs: number | undefined;
+  /** Most bytes that all snapshots may take together. */
+  readonly quotaBytes: number | undefined;
+}
+
 export interface DaemonOptions {
   /** Where applications, snapshots and the registry are; absolute. */
   readonly dataDir: string;
@@ -12,5 +22,6 @@ export interface DaemonOptions {
   readonly engineDir?: string;
   /** Group that may use the socket, besides root. */
   readonly group?: string;
+  readonly retention: Retention;
   readonly logLevel: LogLevel;
 }

@@ -113,6 +113,8 @@ export class Environment implements EnvironmentIdentity {
   /** Index of the outer end of the veth pair. */
   readonly link: number;
   readonly innerLink: number;
+  /** Settles when all of its memory is there; rejects when that failed, and its processes have ended. */
+  filled: Promise<void> = Promise.resolve();
   readonly #shop: Workshop;
   readonly #control: Control;
   #destroyed: Promise<void> | undefined;
@@ -260,6 +262,20 @@ export class Environment implements EnvironmentIdentity {
       },
       receive: (handler) => this.#control.on({ engine: handler }),
     };
+  }
+
+  /** Whether what is restored in it may map layers: the kernel lets PID 1 answer for calls that would see through them. */
+  async isGuarded(): Promise<boolean> {
+    return (await this.#control.call(['guard', 'state']))[1] !== 'none';
+  }
+
+  /** While the guard is held nothing is traced or changed by it: a dump can begin. Calls that it answers wait. */
+  async holdGuard(): Promise<void> {
+    await this.#control.call(['guard', 'hold']);
+  }
+
+  async releaseGuard(): Promise<void> {
+    await this.#control.call(['guard', 'go']);
   }
 
   /** Lets the task that will be the chain's first process adopt orphans while the chain is still being restored. */

@@ -23,13 +23,14 @@ export const makeProbes = (): number => {
 export const warmUp = async (shop: Workshop, schema: Schema, environment: Environment): Promise<void> => {
   const directory = openFd(environment.directory);
   try {
-    const inside = { imagesFd: PASSED_DESCRIPTORS.images, workFd: PASSED_DESCRIPTORS.work };
+    const closeConnections = false;
+    const inside = { closeConnections, imagesFd: PASSED_DESCRIPTORS.images, workFd: PASSED_DESCRIPTORS.work };
     await new EngineSession(schema, environment.engine).probe(restoreOptions(inside), [directory, directory]);
     const engine = await startOutsideEngine(shop.init, environment.pid, shop.engine, {
       images: directory,
       work: directory,
     });
-    const outside = { imagesFd: DUMP_DESCRIPTORS.images, workFd: DUMP_DESCRIPTORS.work };
+    const outside = { closeConnections, imagesFd: DUMP_DESCRIPTORS.images, workFd: DUMP_DESCRIPTORS.work };
     await new EngineSession(schema, engine.channel).probe(restoreOptions(outside), []);
     await engine.started.exited;
   } finally {

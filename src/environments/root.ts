@@ -31,6 +31,8 @@ export interface RootPlan {
   readonly volumes: readonly VolumeSpec[];
   /** Directories and files of this machine below those that the application has for itself, shown there as its root is. */
   readonly shown: readonly string[];
+  /** Files that its memory is mapped from, and where it finds them. */
+  readonly memory: readonly { source: string; target: string }[];
 }
 
 const mirrorMode = (from: string, to: string): void => {
@@ -138,6 +140,7 @@ export const makeRoot = (plan: RootPlan): { root: number; mounts: PlacedMount[] 
       place(engine, INSIDE.engine, true),
       place(files.log, INSIDE.log),
       place(files.shm, '/dev/shm'),
+      ...plan.memory.map(({ source, target }) => place(source, target, true)),
       ...plan.volumes.map((volume) => place(volume.source, volume.target, volume.readOnly)),
     ];
     return { root, mounts, [Symbol.dispose]: dispose };

@@ -6,7 +6,7 @@
  * an old one cannot act on an application that has moved on. `update` changes facts beside the state and leaves the epoch alone.
  *
  * All methods are asynchronous and atomic, and nothing in them assumes one node. *Durable* changes have survived a power
- * cut once they resolve: registering, removing, snapshots, and above all `commitSleep`, after which the processes end. The
+ * cut once they resolve: registering, removing, and changes of snapshots' records. The
  * others survive the end of the daemon; a power cut, which also ends the processes they speak of, may undo the last of them.
  * Any method fails with REGISTRY_CORRUPT when what is stored cannot be understood, with REGISTRY_UNUSABLE when it cannot be reached
  * and with NO_SPACE when nothing more can be written; then nothing has changed.
@@ -14,7 +14,7 @@
 import type { AppDetail, ChainSpec, State } from '../api/index.ts';
 
 /** What is being done to an application: set while it is under way, so that a restarted daemon finishes or undoes it. */
-export type Operation = 'run' | 'sleep' | 'wake' | 'stop' | 'rm';
+export type Operation = 'run' | 'sleep' | 'wake' | 'snapshot' | 'rewind' | 'stop' | 'rm';
 
 /** Why an application is in the state `failed`, or why its last operation was undone. */
 export type Failure = NonNullable<AppDetail['failure']>;
@@ -83,16 +83,29 @@ export interface SnapshotRecord {
   readonly id: string;
   readonly aid: string;
   readonly takenAt: string;
+  /** What made it. */
+  readonly kind: 'sleep' | 'snapshot' | 'import' | 'fork';
   /** Bytes written for it. */
   readonly bytes: number;
-  /** The snapshot it is a delta to. */
+  /** The snapshot whose memory and files it goes on from. */
   readonly parent: string | null;
-  /** Path of its manifest below the data directory, and the manifest's checksum. */
+  /** Path of its manifest, absolute or below the data directory, and the manifest's checksum. */
   readonly manifest: string;
   readonly digest: string;
+  /** Whether it is checksummed and flushed; until then it survives the end of the daemon but no power cut. */
+  readonly durable: boolean;
   /** Kept however old it is. */
   readonly pinned: boolean;
+  /** When it may go, unless pinned. */
+  readonly expiresAt: string | null;
+  /** Digest of the tree of its files; null while they are not kept yet, or could not be. */
+  readonly tree: string | null;
 }
+
+/** What may change of a snapshot's record. */
+export type SnapshotChange = Partial<
+  Pick<SnapshotRecord, 'bytes' | 'manifest' | 'digest' | 'durable' | 'pinned' | 'expiresAt' | 'tree'>
+>;
 
 /** An environment of the pool: PID and start time of its init name the process for certain, even after a PID was reused. */
 export interface EnvironmentRecord {
@@ -126,8 +139,9 @@ export interface Registry {
     change?: ApplicationChange,
   ): Promise<ApplicationRecord | undefined>;
   /**
-   * Durable. In one transaction: the snapshot is recorded, and the application is `asleep` on it. `undefined` when the epoch is
-   * not the expected one; then neither has happened, and the snapshot's files belong to nobody.
+   * In one transaction: the snapshot is recorded, and the application is `asleep` on it. `undefined` when the epoch is
+   * not the expected one; then neither has happened, and the snapshot's files belong to nobody. It waits for no disk: the
+   * processes are frozen meanwhile.
    */
   commitSleep(
     aid: string,
@@ -151,11 +165,12 @@ export interface Registry {
   /** Durable. For an AID that is not registered; an application keeps its address until `remove`. */
   releaseAddress(aid: string): Promise<void>;
 
-  /** Durable. */
   addSnapshot(snapshot: SnapshotRecord): Promise<void>;
   getSnapshot(id: string): Promise<SnapshotRecord | undefined>;
-  /** Oldest first. */
-  listSnapshots(aid: string): Promise<SnapshotRecord[]>;
+  /** Oldest first; those of one application, or all. */
+  listSnapshots(aid?: string): Promise<SnapshotRecord[]>;
+  /** Durable. `undefined` when it is gone. */
+  updateSnapshot(id: string, change: SnapshotChange): Promise<SnapshotRecord | undefined>;
   /** Durable. False when it was not there. */
   removeSnapshot(id: string): Promise<boolean>;
 

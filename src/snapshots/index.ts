@@ -1,6 +1,26 @@
-/** Snapshots on disk: where everything is, how a snapshot is completed, verified and removed. */
+/** Snapshots on disk: where everything is, how a snapshot is completed, verified and removed; memory in layers, files in trees. */
+export {
+  compareFingerprints,
+  Fingerprint,
+  machineFingerprint,
+  mappedFiles,
+  refuseDifferences,
+} from './fingerprint/index.ts';
+export type { Difference, FileToIdentify, Machine, MappedFile } from './fingerprint/index.ts';
 export { Layout } from './layout.ts';
 export type { ApplicationPaths } from './layout.ts';
-export type { Manifest, Reachable } from './manifest.ts';
+export { Manifest, SNAPSHOT_FORMAT } from './manifest.ts';
+export type { LayerEntry, ManifestFacts, Reachable } from './manifest.ts';
+export { makeAnonymous } from './memory/anonymous.ts';
+export type { Filling, ProcessFilling } from './memory/anonymous.ts';
+export { compareMemory } from './memory/compare.ts';
+export type { ImagesAt, MemoryDifference } from './memory/compare.ts';
+export { packLayer, unpackLayer } from './memory/layer.ts';
+export { MEMORY_DIRECTORY, layerName, layerPath } from './memory/memory.ts';
+export { ObjectStore } from './objects.ts';
+export { chooseVictims } from './retention.ts';
+export type { RetainedSnapshot, RetentionPolicy } from './retention.ts';
 export { SnapshotStore } from './store.ts';
-export type { Sealed } from './store.ts';
+export type { Known, StoreOptions, Written } from './store.ts';
+export { captureTree, diffTrees, materialiseTree, readTree, treeObjects, verifyTree } from './tree/index.ts';
+export type { Root, TreeIndex } from './tree/index.ts';

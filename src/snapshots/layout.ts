@@ -12,6 +12,8 @@ export interface ApplicationPaths {
   readonly log: string;
   /** The engine's logs: evidence. */
   readonly engineLog: string;
+  /** What its files looked like when they were kept last, so that only those that changed are read again. */
+  readonly index: string;
 }
 
 export class Layout {
@@ -33,6 +35,21 @@ export class Layout {
     return join(this.directory, 'snapshots');
   }
 
+  /** Memory, by digest. */
+  get layers(): string {
+    return join(this.directory, 'layers');
+  }
+
+  /** Contents of files, by digest. */
+  get objects(): string {
+    return join(this.directory, 'objects');
+  }
+
+  /** Where dumps go when memory has no room for them. */
+  get staging(): string {
+    return join(this.directory, 'staging');
+  }
+
   application(aid: string): ApplicationPaths {
     const directory = join(this.applications, aid);
     const below = (name: string): string => join(directory, name);
@@ -44,7 +61,12 @@ export class Layout {
       shown: below('shown'),
       log: below('log'),
       engineLog: below('engine'),
+      index: below('files.json'),
     };
+  }
+
+  layer(digest: string): string {
+    return join(this.layers, digest);
   }
 
   /** A snapshot that is complete. */
@@ -54,10 +76,11 @@ export class Layout {
 
   /** One that is being written: it has no name yet that anybody looks for. */
   draft(id: string): string {
-    return join(this.snapshots, `.${id}.draft`);
+    return draftIn(this.snapshots, id);
   }
 }
 
+export const draftIn = (directory: string, id: string): string => join(directory, `.${id}.draft`);
 export const imagesIn = (directory: string): string => join(directory, 'images');
 export const manifestIn = (directory: string): string => join(directory, 'manifest.json');
 export const sealIn = (directory: string): string => join(directory, 'seal.json');

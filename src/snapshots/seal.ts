@@ -5,8 +5,7 @@
  * file with the same device, inode, size, mtime and ctime as when it was verified holds the same bytes, and a wake need not
  * read hundreds of megabytes first. A file copied, restored from a backup or altered breaks the seal, and is read again.
  */
-import { lstatSync, readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { lstatSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { sealIn } from './layout.ts';
@@ -20,22 +19,32 @@ const fingerprint = (path: string): string | undefined => {
   return [stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join(' ');
 };
 
+/** A file of a snapshot: its name in the seal, and where it is. */
+export interface Sealable {
+  readonly name: string;
+  readonly path: string;
+}
+
+export const within = (directory: string, names: readonly string[]): Sealable[] =>
+  names.map((name) => ({ name, path: join(directory, name) }));
+
 /** Remembers the files as they are now: they have just been verified, or just been written. */
-export const setSeal = async (directory: string, names: readonly string[]): Promise<void> => {
-  const seal = Object.fromEntries(names.map((name) => [name, fingerprint(join(directory, name))]));
-  await writeFile(sealIn(directory), JSON.stringify(seal));
+export const setSeal = (directory: string, files: readonly Sealable[]): void => {
+  const seal = Object.fromEntries(files.map(({ name, path }) => [name, fingerprint(path)]));
+  writeFileSync(sealIn(directory), JSON.stringify(seal), { mode: 0o600 });
 };
 
-/** The names among `names` that the seal does not vouch for. */
-export const unsealed = (directory: string, names: readonly string[]): string[] => {
+/** The files that the seal does not vouch for, by name. */
+export const unsealed = (directory: string, files: readonly Sealable[]): Set<string> => {
   let seal: Record<string, string>;
   try {
     seal = Seal.parse(JSON.parse(readFileSync(sealIn(directory), 'utf8')));
   } catch {
     seal = {};
   }
-  return names.filter((name) => {
-    const now = fingerprint(join(directory, name));
+  const doubtful = files.filter(({ name, path }) => {
+    const now = fingerprint(path);
     return now === undefined || now !== seal[name];
   });
+  return new Set(doubtful.map(({ name }) => name));
 };

@@ -1,29 +1,49 @@
 /**
- * The store of snapshots. One is written as a draft, sealed (checksums, manifest, everything flushed), and becomes a snapshot by
- * one rename: it exists whole or not at all, and is never changed afterwards. Before a restore it is verified.
+ * The store of snapshots. One is written as a draft and gets its name by a rename: it exists whole or not at all, and its contents are never
+ * changed afterwards. It lives twice. *Provisional* it lies where the engine wrote it, in memory where there is room, and a seal vouches for
+ * its files; so the processes need not wait for a disk. *Durable* it lies in the data directory, checksummed and flushed, its memory
+ * perhaps folded into a layer. Before a restore it is verified.
  */
 import { createHash } from 'node:crypto';
-import { lstatSync, readFileSync, readdirSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { AppShotError, fsyncDir } from '../common/index.ts';
+import type { SnapshotRecord } from '../registry/index.ts';
 import { checksum } from './checksum.ts';
 import type { Layout } from './layout.ts';
-import { imagesIn, manifestIn } from './layout.ts';
-import { Manifest } from './manifest.ts';
-import type { FileEntry, ManifestFacts } from './manifest.ts';
-import { setSeal, unsealed } from './seal.ts';
+import { draftIn, imagesIn, manifestIn } from './layout.ts';
+import { Manifest, SNAPSHOT_FORMAT } from './manifest.ts';
+import type { FileEntry, LayerEntry, ManifestFacts } from './manifest.ts';
+import { LayerError, layerDigest, unpackLayer } from './memory/layer.ts';
+import { setSeal, unsealed, within } from './seal.ts';
+import type { Sealable } from './seal.ts';
+import { isPages } from './settle-job.ts';
+import { runSettling } from './settle.ts';
 
 const LARGEST_MANIFEST = 32 << 20;
 const MANIFEST = 'manifest.json';
+/** How much more than a dump is thought to need must be free where it goes. */
+const MARGIN = 1.1;
 
-/** A complete snapshot, as the registry remembers it. */
-export interface Sealed {
+/** Where a snapshot is known from: what the registry remembers. */
+export type Known = Pick<SnapshotRecord, 'id' | 'manifest' | 'digest'>;
+
+/** A snapshot that has just been written, as the registry is to remember it. */
+export interface Written {
   readonly manifest: Manifest;
-  /** SHA-256 of the manifest file. */
+  /** Path of the manifest, and its SHA-256. */
+  readonly path: string;
   readonly digest: string;
-  /** Of all files. */
+  /** Of all files of its own; layers that it shares with others do not count. */
   readonly bytes: number;
+}
+
+export interface StoreOptions {
+  /** A directory in memory where dumps go while there is room. */
+  readonly stage: string;
+  /** Path of the engine's message descriptors. */
+  readonly descriptors: string;
 }
 
 const corrupt = (snapshot: string, file: string, reason: string, cause?: unknown): AppShotError =>
@@ -34,119 +54,326 @@ const flush = async (path: string): Promise<void> => {
   await file.sync();
 };
 
-const describeFile = async (directory: string, name: string): Promise<FileEntry> => {
-  const path = join(directory, name);
-  const [sha256] = await Promise.all([checksum(path), flush(path)]);
-  return { name, size: (await stat(path)).size, sha256 };
+const freeBytes = (path: string): number => {
+  const { bavail, bsize } = statfsSync(path);
+  return bavail * bsize;
+};
+
+/** Bytes that the kernel thinks can be had without swapping. */
+const availableMemory = (): number => {
+  const line = /^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'));
+  return Number(line?.[1] ?? 0) * 1024;
 };
 
 export class SnapshotStore {
   readonly #layout: Layout;
+  readonly #options: StoreOptions;
   /** Manifests that were read and found good, so that a wake need not read them again. */
   readonly #verified = new Map<string, { digest: string; manifest: Manifest }>();
+  /** The directories of snapshots that are being written. */
+  readonly #drafts = new Map<string, string>();
 
-  constructor(layout: Layout) {
+  constructor(layout: Layout, options: StoreOptions) {
     this.#layout = layout;
+    this.#options = options;
+    for (const path of [layout.snapshots, layout.layers, layout.staging, options.stage])
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+  }
+
+  /**
+   * Makes a place for a dump of about `bytes`; returns where its images go. Fails with `NO_SPACE` when the disk could not take it
+   * afterwards.
+   */
+  begin(id: string, bytes: number): string {
+    const { stage } = this.#options;
+    const needed = bytes * MARGIN;
+    if (freeBytes(this.#layout.directory) < needed)
+      throw new AppShotError('NO_SPACE', { path: this.#layout.directory, step: 'saving the application' });
+    const roomy = Math.min(freeBytes(stage), availableMemory() / 2) > needed;
+    const draft = draftIn(roomy ? stage : this.#layout.staging, id);
+    this.#drafts.set(id, draft);
+    mkdirSync(imagesIn(draft), { recursive: true, mode: 0o700 });
+    return imagesIn(draft);
   }
 
   /** Where the images of a snapshot that is being written are. */
   draftImages(id: string): string {
-    return imagesIn(this.#layout.draft(id));
+    return imagesIn(this.#drafts.get(id) ?? this.#layout.draft(id));
   }
 
-  /** Makes the directory of a new snapshot; returns where its images go. */
-  async begin(id: string): Promise<string> {
-    const images = this.draftImages(id);
-    await mkdir(images, { recursive: true, mode: 0o700 });
-    return images;
+  /** A place in memory for images that are made for one wake. */
+  scratch(id: string): string {
+    return join(this.#options.stage, `.${id}.wake`);
   }
 
-  /** Completes a draft. Once this resolves the snapshot survives a power cut. */
-  async seal(id: string, facts: ManifestFacts): Promise<Sealed> {
-    const draft = this.#layout.draft(id);
-    const names = (await readdir(imagesIn(draft))).toSorted().map((name) => `images/${name}`);
-    const files = await Promise.all(names.map((name) => describeFile(draft, name)));
-    const manifest: Manifest = { format: 1, id, takenAt: new Date().toISOString(), ...facts, files };
-    const text = JSON.stringify(manifest, undefined, 1);
-    await writeFile(manifestIn(draft), text, { mode: 0o600 });
-    await setSeal(draft, [MANIFEST, ...names]);
-    await Promise.all([flush(manifestIn(draft)), fsyncDir(imagesIn(draft)), fsyncDir(draft)]);
-    await rename(draft, this.#layout.snapshot(id));
-    await fsyncDir(this.#layout.snapshots);
+  /** Completes a dump as a provisional snapshot. Synchronous: the processes are frozen meanwhile. */
+  provision(id: string, facts: ManifestFacts, layers: readonly LayerEntry[]): Written {
+    const draft = this.#drafts.get(id) ?? this.#layout.draft(id);
+    const files = readdirSync(imagesIn(draft))
+      .toSorted()
+      .map((name) => ({
+        name: `images/${name}`,
+        size: statSync(join(imagesIn(draft), name)).size,
+        sha256: null,
+      }));
+    const memory = { layers: [...layers], copied: copiedBytes(files) };
+    const takenAt = new Date().toISOString();
+    const manifest: Manifest = { format: SNAPSHOT_FORMAT, id, takenAt, ...facts, memory, tree: null, files };
+    const text = JSON.stringify(manifest);
+    writeFileSync(manifestIn(draft), text, { mode: 0o600 });
+    this.#seal(draft, manifest);
+    const directory = join(dirname(draft), id);
+    renameSync(draft, directory);
+    this.#drafts.delete(id);
     const digest = sha256(text);
     this.#verified.set(id, { digest, manifest });
-    return { manifest, digest, bytes: sum(files) };
+    return { manifest, path: manifestIn(directory), digest, bytes: sum(files) };
   }
 
   /**
-   * Checks a snapshot against its manifest, and the manifest against `digest`. Files that the seal vouches for are not read, and what
+   * Makes a provisional snapshot durable, with its memory folded into a layer if wanted. Resolves to what the registry must know before
+   * `discardStaged` may be called. It can be repeated after any failure.
+   */
+  async settle(known: Known, tree: string | null, fold: boolean): Promise<Written> {
+    const { id } = known;
+    const provisional = await this.verify(known);
+    const draft = this.#layout.draft(id);
+    const layerDraft = draftIn(this.#layout.layers, id);
+    const clean = (): Promise<void[]> =>
+      Promise.all([draft, layerDraft].map((path) => rm(path, { recursive: true, force: true })));
+    await clean();
+    await mkdir(imagesIn(draft), { recursive: true, mode: 0o700 });
+    try {
+      const { files, layer } = await runSettling({
+        images: this.images(known),
+        target: imagesIn(draft),
+        layers: this.#layout.layers,
+        draft: layerDraft,
+        descriptors: this.#options.descriptors,
+        fold,
+      });
+      const layers = layer ? [layer] : provisional.memory.layers;
+      const manifest = { ...provisional, memory: { layers, copied: copiedBytes(files) }, tree, files };
+      return { ...(await this.#publish(draft, manifest)), bytes: sum(files) + (layer?.bytes ?? 0) };
+    } catch (error) {
+      await clean();
+      throw noSpace(error, this.#layout.directory);
+    }
+  }
+
+  /** Writes the manifest of a draft in the data directory, flushes, and gives it its name. */
+  async #publish(draft: string, manifest: Manifest): Promise<Written> {
+    const { id } = manifest;
+    const text = JSON.stringify(manifest, undefined, 1);
+    await writeFile(manifestIn(draft), text, { mode: 0o600 });
+    this.#seal(draft, manifest);
+    await Promise.all([flush(manifestIn(draft)), fsyncDir(imagesIn(draft)), fsyncDir(draft)]);
+    const directory = this.#layout.snapshot(id);
+    // An earlier attempt, of which the registry never heard.
+    await rm(directory, { recursive: true, force: true });
+    await rename(draft, directory);
+    await fsyncDir(this.#layout.snapshots);
+    const digest = sha256(text);
+    return { manifest, path: `snapshots/${id}/${MANIFEST}`, digest, bytes: sum(manifest.files) };
+  }
+
+  /**
+   * A new durable snapshot from files that are already checksummed by the caller: `fill` writes the images into the directory it is
+   * given, and returns their manifest.
+   */
+  async create(id: string, fill: (images: string) => Promise<Omit<Manifest, 'id' | 'files'>>): Promise<Written> {
+    const draft = this.#layout.draft(id);
+    await mkdir(imagesIn(draft), { recursive: true, mode: 0o700 });
+    try {
+      const facts = await fill(imagesIn(draft));
+      const names = (await readdir(imagesIn(draft))).toSorted();
+      const files = await Promise.all(
+        names.map(async (name) => {
+          const path = join(imagesIn(draft), name);
+          const [digest] = await Promise.all([checksum(path), flush(path)]);
+          return { name: `images/${name}`, size: statSync(path).size, sha256: digest };
+        }),
+      );
+      return await this.#publish(draft, { ...facts, id, files } as Manifest);
+    } catch (error) {
+      await rm(draft, { recursive: true, force: true });
+      throw noSpace(error, this.#layout.directory);
+    }
+  }
+
+  #directory({ manifest }: Pick<Known, 'manifest'>): string {
+    return dirname(resolve(this.#layout.directory, manifest));
+  }
+
+  /** Where a snapshot's images are. */
+  images(known: Pick<Known, 'manifest'>): string {
+    return imagesIn(this.#directory(known));
+  }
+
+  /** One file of a snapshot, by its name in the manifest. */
+  file(known: Pick<Known, 'manifest'>, name: string): string {
+    return join(this.#directory(known), name);
+  }
+
+  /** The file of a layer. */
+  layer({ digest }: Pick<LayerEntry, 'digest'>): string {
+    return this.#layout.layer(digest);
+  }
+
+  #sealables(directory: string, { files, memory }: Manifest): Sealable[] {
+    return [
+      ...within(directory, [MANIFEST, ...files.map(({ name }) => name)]),
+      ...memory.layers.map(({ digest }) => ({ name: `layers/${digest}`, path: this.#layout.layer(digest) })),
+    ];
+  }
+
+  #seal(directory: string, manifest: Manifest): void {
+    setSeal(directory, this.#sealables(directory, manifest));
+  }
+
+  /**
+   * Checks a snapshot against its manifest, and the manifest against its digest. Files that the seal vouches for are not read, and what
    * little is then left is done at once: a wake must not queue behind other work on files.
    * Fails with `SNAPSHOT_CORRUPT`, naming the file.
    */
-  async verify(id: string, digest: string): Promise<Manifest> {
-    const directory = this.#layout.snapshot(id);
-    const known = this.#verified.get(id);
-    const manifest = known?.digest === digest ? known.manifest : this.#readManifest(id, digest);
-    const names = manifest.files.map(({ name }) => name);
-    const doubtful = new Set(unsealed(directory, [MANIFEST, ...names]));
-    if (doubtful.has(MANIFEST)) this.#readManifest(id, digest);
+  async verify(known: Known): Promise<Manifest> {
+    const { id, digest } = known;
+    const directory = this.#directory(known);
+    const manifest = this.read(known);
+    const doubtful = unsealed(directory, this.#sealables(directory, manifest));
+    if (doubtful.has(MANIFEST)) this.#readManifest(known);
     for (const file of manifest.files.filter(({ name }) => doubtful.has(name)))
-      await this.#verifyFile(id, file);
-    this.#refuseStrangers(id, new Set(names));
+      await this.#verifyFile(id, directory, file);
+    for (const layer of manifest.memory.layers.filter((one) => doubtful.has(`layers/${one.digest}`)))
+      await this.#verifyLayer(id, layer);
+    this.#refuseStrangers(id, directory, manifest);
     // The seal only saves the next reading: a full disk must not keep what is intact from waking.
-    if (doubtful.size > 0) await setSeal(directory, [MANIFEST, ...names]).catch(() => undefined);
+    if (doubtful.size > 0)
+      try {
+        this.#seal(directory, manifest);
+      } catch {
+        // The next one reads again.
+      }
     this.#verified.set(id, { digest, manifest });
     return manifest;
   }
 
-  #readManifest(id: string, digest: string): Manifest {
-    const path = manifestIn(this.#layout.snapshot(id));
-    const size = lstatSync(path, { throwIfNoEntry: false })?.size;
-    if (size === undefined) throw corrupt(id, 'manifest.json', 'it is missing');
-    if (size > LARGEST_MANIFEST) throw corrupt(id, 'manifest.json', 'it is too large');
-    const text = readFileSync(path, 'utf8');
-    if (sha256(text) !== digest) throw corrupt(id, 'manifest.json', 'its checksum does not match');
-    const parsed = Manifest.safeParse(JSON.parse(text));
-    if (parsed.success) return parsed.data;
-    throw corrupt(id, 'manifest.json', parsed.error.issues[0]?.message ?? 'it is not valid');
+  /** Its manifest, without a look at its files. Fails with `SNAPSHOT_CORRUPT`. */
+  read(known: Known): Manifest {
+    const cached = this.#verified.get(known.id);
+    return cached?.digest === known.digest ? cached.manifest : this.#readManifest(known);
   }
 
-  async #verifyFile(id: string, { name, size, sha256: expected }: FileEntry): Promise<void> {
-    const path = join(this.#layout.snapshot(id), name);
+  /** What is kept in mind of it goes: it is not the one that will be woken. */
+  forget(id: string): void {
+    this.#verified.delete(id);
+  }
+
+  #readManifest(known: Known): Manifest {
+    const { id } = known;
+    const path = manifestIn(this.#directory(known));
+    const size = lstatSync(path, { throwIfNoEntry: false })?.size;
+    if (size === undefined) throw corrupt(id, MANIFEST, 'it is missing');
+    if (size > LARGEST_MANIFEST) throw corrupt(id, MANIFEST, 'it is too large');
+    const text = readFileSync(path, 'utf8');
+    if (sha256(text) !== known.digest) throw corrupt(id, MANIFEST, 'its checksum does not match');
+    const parsed = Manifest.safeParse(JSON.parse(text));
+    if (parsed.success) return parsed.data;
+    throw corrupt(id, MANIFEST, parsed.error.issues[0]?.message ?? 'it is not valid');
+  }
+
+  async #verifyFile(id: string, directory: string, { name, size, sha256: expected }: FileEntry): Promise<void> {
+    const path = join(directory, name);
     const found = lstatSync(path, { throwIfNoEntry: false });
     if (!found?.isFile()) throw corrupt(id, name, 'it is missing');
     if (found.size !== size) throw corrupt(id, name, `it has ${found.size} bytes instead of ${size}`);
+    if (expected === null) throw corrupt(id, name, 'it was changed before it had a checksum');
     if ((await checksum(path)) !== expected) throw corrupt(id, name, 'its checksum does not match');
   }
 
+  async #verifyLayer(id: string, { digest, size }: LayerEntry): Promise<void> {
+    const [path, name] = [this.#layout.layer(digest), `layers/${digest}`];
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (!found?.isFile()) throw corrupt(id, name, 'it is missing');
+    if (found.size !== size) throw corrupt(id, name, `it has ${found.size} bytes instead of ${size}`);
+    if ((await layerDigest(path)) !== digest) throw corrupt(id, name, 'its checksum does not match');
+  }
+
   /** The engine would read an image that nobody wrote. */
-  #refuseStrangers(id: string, known: ReadonlySet<string>): void {
-    for (const name of readdirSync(imagesIn(this.#layout.snapshot(id))))
+  #refuseStrangers(id: string, directory: string, { files }: Manifest): void {
+    const known = new Set(files.map(({ name }) => name));
+    for (const name of readdirSync(imagesIn(directory)))
       if (!known.has(`images/${name}`))
         throw corrupt(id, `images/${name}`, 'it does not belong to the snapshot');
   }
 
-  /** Where a snapshot's images are. */
-  images(id: string): string {
-    return imagesIn(this.#layout.snapshot(id));
+  /** Removes what a dump left in memory, once the registry knows where the durable snapshot is; or a draft. */
+  async discardStaged(id: string): Promise<void> {
+    this.#drafts.delete(id);
+    for (const directory of [this.#options.stage, this.#layout.staging])
+      for (const path of [join(directory, id), draftIn(directory, id)])
+        await rm(path, { recursive: true, force: true });
   }
 
-  /** Removes a snapshot, or the draft of one. A power cut in between leaves a draft, which `sweep` removes. */
+  /** Removes a snapshot, wherever it is, or the draft of one; not what it shares. A power cut in between leaves a draft, which `sweep` removes. */
   async remove(id: string): Promise<void> {
     this.#verified.delete(id);
+    await this.discardStaged(id);
     await rename(this.#layout.snapshot(id), this.#layout.draft(id)).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
     });
     await rm(this.#layout.draft(id), { recursive: true, force: true });
   }
 
-  /** Removes what no record names: drafts, and snapshots that were sealed but never committed. */
-  async sweep(known: ReadonlySet<string>): Promise<void> {
-    await mkdir(this.#layout.snapshots, { recursive: true, mode: 0o700 });
-    for (const name of await readdir(this.#layout.snapshots))
-      if (!known.has(name)) await rm(join(this.#layout.snapshots, name), { recursive: true, force: true });
+  /** Removes what no record names: drafts, and snapshots that were written but never committed. */
+  async sweep(known: readonly Known[]): Promise<void> {
+    const kept = new Set(known.map((one) => this.#directory(one)));
+    for (const parent of [this.#layout.snapshots, this.#layout.staging, this.#options.stage])
+      for (const name of await readdir(parent))
+        if (!kept.has(join(parent, name))) await rm(join(parent, name), { recursive: true, force: true });
+  }
+
+  hasLayer(digest: string): boolean {
+    return existsSync(this.#layout.layer(digest));
+  }
+
+  /** Keeps a layer that arrives in its packed form. Fails with `SNAPSHOT_CORRUPT`, `NO_SPACE`; then nothing is left of it. */
+  async putLayer(digest: string, stream: AsyncIterable<Uint8Array>): Promise<void> {
+    const draft = draftIn(this.#layout.layers, digest);
+    await rm(draft, { force: true });
+    try {
+      const found = await unpackLayer(draft, stream);
+      if (found.digest !== digest)
+        throw corrupt('being received', `layers/${digest}`, 'its checksum does not match');
+      await flush(draft);
+      await rename(draft, this.#layout.layer(digest));
+      await fsyncDir(this.#layout.layers);
+    } catch (error) {
+      await rm(draft, { force: true });
+      if (error instanceof LayerError) throw corrupt('being received', `layers/${digest}`, error.message, error);
+      throw noSpace(error, this.#layout.directory);
+    }
+  }
+
+  /** Removes the layers that are not among `live`, and drafts of such; returns how many there were and their bytes on disk. */
+  async sweepLayers(live: ReadonlySet<string>, dryRun = false): Promise<{ count: number; bytes: number }> {
+    const dead = (await readdir(this.#layout.layers)).filter((name) => !live.has(name));
+    let bytes = 0;
+    for (const name of dead) {
+      const path = join(this.#layout.layers, name);
+      bytes += (lstatSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512;
+      if (!dryRun) await rm(path, { force: true });
+    }
+    return { count: dead.length, bytes };
   }
 }
 
+const noSpace = (error: unknown, path: string): unknown => {
+  const full = /\b(ENOSPC|EDQUOT)\b/.test(error instanceof Error ? error.message : '');
+  return full ? new AppShotError('NO_SPACE', { path, step: 'keeping a snapshot' }, { cause: error }) : error;
+};
+
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
-const sum = (files: readonly FileEntry[]): number => files.reduce((total, { size }) => total + size, 0);
+const sum = (files: readonly { size: number }[]): number => files.reduce((total, { size }) => total + size, 0);
+const copiedBytes = (files: readonly { name: string; size: number }[]): number =>
+  sum(files.filter(({ name }) => isPages(basename(name))));

@@ -20,6 +20,7 @@ const web: AppView = {
   hostname: 'web',
   createdAt: '2026-01-01T00:00:00Z',
   since: '2026-01-01T00:00:00Z',
+  memory: null,
 };
 
 let directory = '';
@@ -64,6 +65,7 @@ describe('the client', () => {
     await client.inspect('web');
     await client.sleep('web');
     await client.wake('01J');
+    await client.wake('01J', { memory: 'copy' });
     await client.stop('web', { timeout: 3 });
     await client.remove('web', { force: true });
     for await (const _ of client.logs('web', { tail: 5, follow: true, process: 'a b' }));
@@ -72,12 +74,60 @@ describe('the client', () => {
       'GET /v1/apps?all=true',
       'GET /v1/apps/web',
       'POST /v1/apps/web/sleep',
-      'POST /v1/apps/01J/wake',
+      'POST /v1/apps/01J/wake {}',
+      'POST /v1/apps/01J/wake {"memory":"copy"}',
       'POST /v1/apps/web/stop {"timeout":3}',
       'DELETE /v1/apps/web?force=true',
       'GET /v1/apps/web/logs?tail=5&follow=true&process=a+b',
     ]);
   });
+
+  it('asks for the past, and for what travels', async () => {
+    const asked: string[] = [];
+    const client = await serve((request, response) => {
+      void text(request).then((body) => {
+        asked.push(`${request.method} ${request.url} ${body}`.trim());
+        response.end('{}');
+      });
+    });
+    await client.takeSnapshot('web', { ttl: 60 });
+    await client.history('web');
+    await client.diff('web', { from: '01A' });
+    await client.diff('web', { from: '01A', to: '01B' });
+    await client.rewind('web', { snapshot: '01A' });
+    await client.fork('web', { name: 'then' });
+    await client.pin('01A', false);
+    await client.removeSnapshot('01A');
+    await client.gc({ dryRun: true });
+    await client.export('web', { file: '/x', snapshot: '01A' });
+    await client.push('web', { ref: 'r/x', plainHttp: true });
+    await client.import({ file: '/x', force: false });
+    await client.pull({ ref: 'r/x', plainHttp: false, force: true });
+    expect(asked).toEqual([
+      'POST /v1/apps/web/snapshots {"ttl":60}',
+      'GET /v1/apps/web/snapshots',
+      'GET /v1/apps/web/diff?from=01A',
+      'GET /v1/apps/web/diff?from=01A&to=01B',
+      'POST /v1/apps/web/rewind {"snapshot":"01A"}',
+      'POST /v1/apps/web/fork {"name":"then"}',
+      'PATCH /v1/snapshots/01A {"pinned":false}',
+      'DELETE /v1/snapshots/01A',
+      'POST /v1/gc {"dryRun":true}',
+      'POST /v1/apps/web/export {"file":"/x","snapshot":"01A"}',
+      'POST /v1/apps/web/push {"ref":"r/x","plainHttp":true}',
+      'POST /v1/import {"file":"/x","force":false}',
+      'POST /v1/pull {"ref":"r/x","plainHttp":false,"force":true}',
+    ]);
+  });
+
+  it.each(['', '..', 'a/b', '01A?force', 'x'.repeat(27)])(
+    'sends no request for the snapshot %j',
+    async (id) => {
+      const client = new Client(directory);
+      await expect(client.pin(id, true)).rejects.toMatchObject({ code: 'SNAPSHOT_NOT_FOUND' });
+      await expect(client.removeSnapshot(id)).rejects.toMatchObject({ code: 'SNAPSHOT_NOT_FOUND' });
+    },
+  );
 
   it.each(['', '..', 'a/b', 'a?b', '%2e', 'x'.repeat(65), 'a\n'])('sends no request for %j', async (name) => {
     const client = new Client(directory);

@@ -41,6 +41,7 @@ aid: shop-1
 hostname: shop-host
 address: 10.10.0.5
 idle: 30s
+memory: lazy
 limits: {memory: 512m, pids: 200, cpus: 1.5}
 volumes:
   - ./data:/data:ro
@@ -63,6 +64,7 @@ processes:
       hostname: 'shop-host',
       address: '10.10.0.5',
       idle: 30,
+      memory: 'lazy',
       limits: { memory: 512 * 1024 ** 2, pids: 200, cpus: 1.5 },
       volumes: [
         { source: '/srv/shop/data', target: '/data', readOnly: true },
@@ -158,6 +160,7 @@ describe('an error of appshot.yaml', () => {
     [`${minimal}address: 10.1`, '3:1: address: Invalid IPv4 address'],
     [`${minimal}idle: 30`, "3:1: idle: '30' is not a duration"],
     [`${minimal}idle: 0s`, '3:1: idle: it must be at least 0.1'],
+    [`${minimal}memory: 512m`, '3:1: memory: Invalid option: expected one of "auto"|"layer"'],
     [`${minimal}limits:\n  memory: lots`, "4:3: limits.memory: 'lots' is not a size"],
     [`${minimal}limits:\n  memory: 1k`, '4:3: limits.memory: it must be at least 4194304'],
     [`${minimal}limits:\n  pids: many`, "4:3: limits.pids: 'many' is not a number"],

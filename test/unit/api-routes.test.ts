@@ -17,6 +17,16 @@ app.openapi(routes.logs, (context) => new Response(JSON.stringify(context.req.va
 app.openapi(routes.removeApp, (context) => new Response(JSON.stringify(context.req.valid('query'))) as never);
 app.openapi(routes.stopApp, (context) => new Response(JSON.stringify(context.req.valid('json'))) as never);
 
+app.openapi(routes.wakeApp, (context) => new Response(JSON.stringify(context.req.valid('json'))) as never);
+app.openapi(
+  routes.takeSnapshot,
+  (context) => new Response(JSON.stringify(context.req.valid('json'))) as never,
+);
+app.openapi(routes.rewindApp, (context) => new Response(JSON.stringify(context.req.valid('json'))) as never);
+app.openapi(routes.diff, (context) => new Response(JSON.stringify(context.req.valid('query'))) as never);
+app.openapi(routes.importApp, (context) => new Response(JSON.stringify(context.req.valid('json'))) as never);
+app.openapi(routes.exportApp, (context) => new Response(JSON.stringify(context.req.valid('json'))) as never);
+
 describe('the routes', () => {
   it.each(operations)('%s is where the client looks for it', (operation) => {
     expect(routes[operation]).toMatchObject({ ...PATHS[operation], operationId: operation });
@@ -88,6 +98,51 @@ describe('a body', () => {
   });
 });
 
+describe('the body', () => {
+  const post = (path: string, body?: unknown) =>
+    app.request(path, {
+      method: 'POST',
+      ...(body === undefined
+        ? {}
+        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    });
+
+  it.each(['wake', 'snapshots'])('of %s may be left out', async (operation) => {
+    await expect((await post(`/v1/apps/web/${operation}`)).json()).resolves.toEqual({});
+    await expect((await post(`/v1/apps/web/${operation}`, {})).json()).resolves.toEqual({});
+  });
+
+  it('may begin an ID in small letters', async () => {
+    const body = { snapshot: '01jd4yj6' };
+    await expect((await post('/v1/apps/web/rewind', body)).json()).resolves.toEqual({ snapshot: '01JD4YJ6' });
+    const asked = await app.request('/v1/apps/web/diff?from=01j');
+    await expect(asked.json()).resolves.toEqual({ from: '01J' });
+  });
+
+  it('may leave out what an import has a default for', async () => {
+    await expect((await post('/v1/import', { file: '/x' })).json()).resolves.toEqual({
+      file: '/x',
+      force: false,
+    });
+  });
+
+  it.each([
+    ['/v1/apps/web/wake', { memory: 'fast' }],
+    ['/v1/apps/web/wake', { mode: 'copy' }],
+    ['/v1/apps/web/snapshots', { ttl: 0 }],
+    ['/v1/apps/web/snapshots', { pin: true, ttl: 60 }],
+    ['/v1/apps/web/rewind', {}],
+    ['/v1/apps/web/rewind', { snapshot: '../x' }],
+    ['/v1/apps/web/rewind', undefined],
+    ['/v1/import', { file: 'x' }],
+    ['/v1/import', { file: '/x', name: 'Not A Name' }],
+    ['/v1/import', { file: '/x', key: '/k', passphraseFile: '/p' }],
+    ['/v1/apps/web/export', { file: '/x', verify: '/k' }],
+  ])('for %s may not be %j', async (path, body) => {
+    expect((await post(path, body)).status).toBe(400);
+  });
+});
+
 describe('an answer', () => {
   it('may say more than this version knows', () => {
     const view = {
@@ -98,6 +153,7 @@ describe('an answer', () => {
       hostname: 'web',
       createdAt: '',
       since: '',
+      memory: null,
     };
     expect(AppView.parse({ ...view, later: 1 })).toEqual(view);
   });

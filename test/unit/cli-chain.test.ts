@@ -50,6 +50,7 @@ describe('a command', () => {
       workdir: '/srv/../tmp',
       volume: ['/x:/y/../z:ro', './a:/b'],
       idle: 30,
+      memory: 'lazy' as const,
       memoryLimit: 2 ** 29,
       pidsLimit: 9,
       cpus: 0.5,
@@ -63,6 +64,7 @@ describe('a command', () => {
       address: '10.10.0.9',
       hostname: 'host',
       idle: 30,
+      memory: 'lazy',
       limits: { memory: 2 ** 29, pids: 9, cpus: 0.5 },
       capabilities: { add: ['NET_ADMIN'], drop: ['CHOWN'] },
       volumes: [

@@ -1,12 +1,16 @@
 /** What the command line prints, without running it. */
 import { describe, expect, it } from 'vitest';
-import type { AppDetail, AppView, CheckReport } from '../../src/api/index.ts';
+import type { AppDetail, AppView, CheckReport, DiffReport, HistoryEntry } from '../../src/api/index.ts';
+import { readAppAt } from '../../src/cli/app-at.ts';
 import { deriveName } from '../../src/cli/command-words.ts';
 import { formatFailure } from '../../src/cli/failure.ts';
 import { formatFields, formatTable } from '../../src/cli/output.ts';
 import { formatDetail } from '../../src/cli/verbs/detail.ts';
+import { formatDiff } from '../../src/cli/verbs/diff.ts';
 import { exitCodeOf } from '../../src/cli/verbs/exec.ts';
+import { formatHistory, tellRewind } from '../../src/cli/verbs/history.ts';
 import { formatFindings, formatStep } from '../../src/cli/verbs/machine.ts';
+import { tellGc } from '../../src/cli/verbs/snapshots.ts';
 import { formatEvent, formatLogLine } from '../../src/cli/verbs/streams.ts';
 import { formatTop } from '../../src/cli/verbs/top.ts';
 import { formatApps, formatReport } from '../../src/cli/verbs/views.ts';
@@ -20,6 +24,7 @@ const web: AppView = {
   hostname: 'web',
   createdAt: '2026-01-01T00:00:00Z',
   since: '2026-01-01T00:00:00Z',
+  memory: null,
 };
 const hostile = 'a\u001b[2Jb';
 const visible = String.raw`a\x1b[2Jb`;
@@ -111,6 +116,7 @@ describe('what is printed', () => {
       connections: 1,
       failure: { step: 'dump', code: 'SLEEP_FAILED', message: 'no', at: 'T' },
       lastSleep: null,
+      memory: { mode: 'layer', reason: 'the fastest' },
       lastWake: { ...web, snapshot: 'S1', ms: 12, timings: [{ step: 'restore', ms: 10 }] },
       files: '/var/lib/appshot/apps/01J',
       logs: [],
@@ -119,6 +125,7 @@ describe('what is printed', () => {
     expect(text).toContain('limits:      memory 1 MiB, 0.5 CPUs');
     expect(text).toContain('volumes:     /a:/b:ro');
     expect(text).toContain('snapshot:    S1, taken T, 2 KiB in 3 files');
+    expect(text).toContain('memory:      layer: the fastest');
     expect(text).toContain('last wake:   12ms (restore 10ms)');
     expect(text).toContain('failure:     no [SLEEP_FAILED] at step dump, T');
     expect(text).toMatch(/\n1 +900 +0 +0 +2 +4 KiB +a\\x1b\[2Jb\n/);
@@ -145,6 +152,111 @@ describe('what is printed', () => {
     expect(formatFailure(error)).toBe(
       `appshot: no application is called ${visible}\\nx; \`appshot ps --all\` lists them [APP_NOT_FOUND]`,
     );
+  });
+});
+
+describe('the past', () => {
+  const first: HistoryEntry = {
+    snapshot: '01A',
+    takenAt: '2026-01-01T00:00:00Z',
+    bytes: 1 << 20,
+    parent: null,
+    pinned: true,
+    expiresAt: null,
+    kind: 'snapshot',
+    memory: { layered: 2048, copied: 0 },
+    durable: true,
+    current: false,
+  };
+  const second: HistoryEntry = {
+    ...first,
+    snapshot: '01B',
+    takenAt: '2026-01-01T00:02:00Z',
+    parent: '01A',
+    pinned: false,
+    expiresAt: '2026-01-01T01:03:00Z',
+    kind: 'sleep',
+    memory: { layered: 1024, copied: 512 },
+    durable: false,
+    current: true,
+  };
+
+  it('begins with what is nearest', () => {
+    const lines = formatHistory([first, second], Date.parse('2026-01-01T00:03:00Z')).split('\n');
+    expect(lines).toHaveLength(3);
+    expect(lines[1]).toMatch(
+      /^\* +01B +1m +sleep \(being written\) +1 MiB +1 KiB \+ 512 B copied +for 1h +01A$/,
+    );
+    expect(lines[2]).toMatch(/^ +01A +3m +snapshot +1 MiB +2 KiB +pinned$/);
+  });
+
+  it('names the connections that it cannot continue', () => {
+    const result = { aid: '01J', name: 'web', state: 'running', snapshot: '01A', ms: 12 } as const;
+    expect(tellRewind({ ...result, closed: [] })).toBe('web running, rewound to 01A in 12ms');
+    expect(tellRewind({ ...result, closed: [{ local: '10.0.0.2:80', remote: '10.0.0.1:9' }] })).toBe(
+      'web running, rewound to 01A in 12ms\nclosed 10.0.0.2:80 - 10.0.0.1:9: the other end has gone on',
+    );
+  });
+
+  it('has a section for each kind of difference', () => {
+    const none = { added: [], removed: [] };
+    const same: DiffReport = {
+      aid: '01J',
+      name: 'web',
+      from: '01A',
+      to: '01B',
+      files: [],
+      memory: [],
+      descriptors: none,
+      sockets: none,
+      processes: none,
+    };
+    expect(formatDiff(same)).toBe('nothing changed from 01A to 01B');
+    const text = formatDiff({
+      ...same,
+      files: [
+        { path: `/tmp/${hostile}`, change: 'added', bytes: 2048 },
+        { path: '/tmp/old', change: 'removed', bytes: null },
+      ],
+      memory: [{ pid: 2, process: 'node', start: '0x1000', end: '0x3000', what: '[heap]', pagesChanged: 2 }],
+      descriptors: { added: [{ pid: 2, process: 'node', fd: 9, what: '/tmp/x' }], removed: [] },
+      sockets: {
+        added: [],
+        removed: [
+          { kind: 'tcp', local: '10.0.0.2:80', remote: '10.0.0.1:9', state: 'established' },
+          { kind: 'udp', local: '0.0.0.0:53', remote: null, state: null },
+        ],
+      },
+      processes: { added: [{ pid: 7, command: 'sh' }], removed: [{ pid: 3, command: 'cat' }] },
+    });
+    expect(text.split('\n\n').map((section) => section.split('\n')[0])).toEqual([
+      'Processes',
+      'Files',
+      'Memory',
+      'Descriptors',
+      'Sockets',
+    ]);
+    expect(text).toMatch(/^- +3 +cat\n\+ +7 +sh$/m);
+    expect(text).toMatch(/^\+ +2 KiB +\/tmp\/a\\x1b\[2Jb\n- +\/tmp\/old$/m);
+    expect(text).toMatch(/^~ +2 +node +2 +0x1000-0x3000 +\[heap\]$/m);
+    expect(text).toMatch(/^- +tcp +10\.0\.0\.2:80 +10\.0\.0\.1:9 +established\n- +udp +0\.0\.0\.0:53$/m);
+  });
+
+  it('tells what was collected', () => {
+    const report = { snapshots: 1, objects: 2, layers: 0, bytes: 1024 };
+    expect(tellGc(report, false)).toBe('removed 1 snapshot, 0 layers, 2 objects: 1 KiB');
+    expect(tellGc(report, true)).toMatch(/^would remove /);
+  });
+});
+
+describe('an application at a snapshot', () => {
+  it.each([
+    ['web', { app: 'web' }],
+    ['web@01jd', { app: 'web', snapshot: '01jd' }],
+  ])('%s is read', (word, expected) => expect(readAppAt(word)).toEqual(expected));
+
+  it.each(['web@', '@01', 'web@a@b', 'web@../x'])('%s is refused', (word) => {
+    expect(() => readAppAt(word)).toThrow('is neither APP nor APP@SNAPSHOT');
   });
 });
 

@@ -1,28 +1,10 @@
 /** The command as a user types it, against a daemon that gives canned answers over a real socket. */
-import { execFile, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buffer, text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { VERSION, VERSION_HEADER } from '../../src/api/index.ts';
-
-const appshot = join(import.meta.dirname, '../../bin/appshot');
-const web = {
-  aid: '01J',
-  name: 'web',
-  state: 'running',
-  address: '10.10.0.2',
-  hostname: 'web',
-  createdAt: '',
-  since: '',
-};
-const missing = {
-  error: { code: 'APP_NOT_FOUND', message: 'no application is called db', hint: 'look', details: {} },
-};
+import { VERSION } from '../../src/api/index.ts';
+import { CannedDaemon, missing, web } from '../support/canned-daemon.ts';
+import type { Answers } from '../support/canned-daemon.ts';
 
 const VERBS = [
   'run',
@@ -35,6 +17,19 @@ const VERBS = [
   'wake',
   'stop',
   'rm',
+  'snapshot',
+  'history',
+  'diff',
+  'rewind',
+  'fork',
+  'pin',
+  'unpin',
+  'discard',
+  'gc',
+  'export',
+  'import',
+  'push',
+  'pull',
   'events',
   'top',
   'daemon',
@@ -43,13 +38,16 @@ const VERBS = [
   'completion',
 ];
 
-interface Canned {
-  readonly status?: number;
-  readonly body: unknown;
-}
-
-/** What the daemon answers, and what it was asked. */
-const answers: Record<string, Canned> = {
+const answers: Answers = {
+  'POST /v1/apps/web/exec': (body) => {
+    const { input = '' } = JSON.parse(body) as { input?: string };
+    const frames = [
+      { type: 'stdout', data: input },
+      { type: 'stderr', data: Buffer.from([0xff]).toString('base64') },
+      { type: 'exit', code: 3, signal: null },
+    ];
+    return { body: frames.map((frame) => `${JSON.stringify(frame)}\n`).join('') };
+  },
   'GET /v1/apps': { body: [web] },
   'GET /v1/apps?all=true': { body: [web] },
   'POST /v1/apps': { status: 201, body: web },
@@ -58,50 +56,14 @@ const answers: Record<string, Canned> = {
   'GET /v1/apps/web/check': { body: { aid: '01J', name: 'web', ok: false, blockers: [] } },
   'GET /v1/top': { body: [] },
 };
-const asked: { path: string; body: string }[] = [];
-let directory = '';
-let server: Server;
+let daemon: CannedDaemon;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'appshot-cli-'));
-  server = createServer((request, response) => {
-    void text(request).then((body) => {
-      const path = `${request.method} ${request.url}`;
-      asked.push({ path, body });
-      response.setHeader(VERSION_HEADER, VERSION);
-      if (path === 'POST /v1/apps/web/exec') {
-        const { input = '' } = JSON.parse(body) as { input?: string };
-        response.write(`${JSON.stringify({ type: 'stdout', data: input })}\n`);
-        response.write(
-          `${JSON.stringify({ type: 'stderr', data: Buffer.from([0xff]).toString('base64') })}\n`,
-        );
-        return response.end('{"type":"exit","code":3,"signal":null}\n');
-      }
-      const { status = 200, body: answer } = answers[path] ?? { status: 404, body: missing };
-      return response.writeHead(status).end(JSON.stringify(answer));
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(join(directory, 'appshot.sock'), resolve));
+  daemon = await CannedDaemon.start(answers);
 });
-afterAll(async () => {
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
-  await rm(directory, { recursive: true });
-});
+afterAll(() => daemon.close());
 
-interface Outcome {
-  readonly code: number | string | null | undefined;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-const run = (...words: string[]): Promise<Outcome> =>
-  new Promise((resolve) => {
-    const env = { ...process.env, APPSHOT_RUN_DIR: directory };
-    execFile(appshot, words, { env }, (error, stdout, stderr) =>
-      resolve({ code: error?.code ?? 0, stdout, stderr }),
-    );
-  });
+const run = (...words: string[]) => daemon.run(...words);
 
 describe('appshot', () => {
   it('prints its version and its help', async () => {
@@ -140,7 +102,10 @@ describe('appshot', () => {
       stdout: 'web running 10.10.0.2\n',
       stderr: '',
     });
-    const body = JSON.parse(asked.at(-1)?.body ?? '') as { idle: number; processes: { command: string[] }[] };
+    const body = JSON.parse(daemon.asked.at(-1)?.body ?? '') as {
+      idle: number;
+      processes: { command: string[] }[];
+    };
     expect(body.idle).toBe(30);
     expect(body.processes[0]?.command).toEqual(['node', '--json', '--', 'x']);
   });
@@ -173,6 +138,16 @@ describe('appshot', () => {
     [['run', '--pids-limit', '1.5', 'x'], 'Give a whole number from 1 to'],
     [['stop', '--timeout', '-1', 'x'], 'Give a number from 0 to 3600'],
     [['daemon', '--log-level', 'loud'], 'Allowed choices are trace'],
+    [['wake', '--memory', 'fast', 'web'], 'Allowed choices are auto, layer, lazy, copy'],
+    [['snapshot', '--pin', '--ttl', '7d', 'web'], '--pin and --ttl exclude each other'],
+    [['fork', 'web'], "required option '-n, --name <name>' not specified"],
+    [['fork', 'web@', '--name', 'x'], "'web@' is neither APP nor APP@SNAPSHOT"],
+    [
+      ['export', 'web', 'f', '--encrypt-key', 'k', '--passphrase-file', 'p'],
+      'a key or a passphrase, not both',
+    ],
+    [['daemon', '--history-keep', '0'], 'Give a whole number from 1 to'],
+    [['daemon', '--quota', 'lots'], "'lots' is not a size"],
     [['completion', 'tcsh'], 'Allowed choices are bash, zsh, fish'],
   ])('%j is wrong use: one line, exit code 2', async (words, expected) => {
     const { code, stdout, stderr } = await run(...words);
@@ -195,28 +170,16 @@ describe('appshot', () => {
     expect((await run('completion', 'bash')).stdout).toContain('appshot complete --');
     expect((await run('complete', '--', 'ev')).stdout).toMatch(/^events\t/);
     expect((await run('complete', '--', 'sleep', '')).stdout).toMatch(/^web\trunning\n/);
+    expect((await run('complete', '--', 'fork', '')).stdout).toMatch(/^web\trunning\n/);
   });
 });
-
-/** As `run`, with a file for standard input and bytes for output. */
-const runWithInput = async (bytes: Buffer, ...words: string[]) => {
-  const path = join(directory, 'input');
-  await writeFile(path, bytes);
-  const input = openSync(path, 'r');
-  const env = { ...process.env, APPSHOT_RUN_DIR: directory };
-  const child = spawn(appshot, words, { env, stdio: [input, 'pipe', 'pipe'] });
-  closeSync(input);
-  const code = new Promise((resolve) => child.once('close', resolve));
-  const [stdout, stderr] = await Promise.all([buffer(child.stdout!), text(child.stderr!)]);
-  return { code: await code, stdout, stderr };
-};
 
 describe('appshot exec', () => {
   it('passes a file on, keeps bytes as they are, and ends with the exit code', async () => {
     const bytes = Buffer.from([0, 0x1b, 0xff, 10]);
-    const { code, stdout } = await runWithInput(bytes, 'exec', 'web', '--', 'cat', '-n');
+    const { code, stdout } = await daemon.runWithInput(bytes, 'exec', 'web', '--', 'cat', '-n');
     expect({ code, stdout }).toEqual({ code: 3, stdout: bytes });
-    const request = JSON.parse(asked.at(-1)?.body ?? '') as unknown;
+    const request = JSON.parse(daemon.asked.at(-1)?.body ?? '') as unknown;
     expect(request).toMatchObject({ command: ['cat', '-n'], input: bytes.toString('base64') });
   });
 
@@ -225,7 +188,7 @@ describe('appshot exec', () => {
   });
 
   it('refuses more input than fits', async () => {
-    const { code, stderr } = await runWithInput(Buffer.alloc((1 << 20) + 1), 'exec', 'web', 'cat');
+    const { code, stderr } = await daemon.runWithInput(Buffer.alloc((1 << 20) + 1), 'exec', 'web', 'cat');
     expect(code).toBe(2);
     expect(stderr).toContain('standard input is longer than 1048576 bytes');
   });

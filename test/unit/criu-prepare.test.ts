@@ -1,37 +1,43 @@
 /** Dumps as CRIU leaves them, made restorable inside a user namespace. */
 import { mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { dropUserNamespace } from '../../src/criu/index.ts';
+import { decodeImage, dropUserNamespace, encodeImage } from '../../src/criu/index.ts';
 import type { Schema } from '../../src/criu/index.ts';
-import { readImage, writeImage } from '../../src/criu/images/frames.ts';
 import { builtSchema, newerSchema, schemas } from './criu-schema.ts';
 
-const INVENTORY = [0x54564319, 0x58313116];
+const INVENTORY = [0x58313116];
 const IDS = [0x54564319, 0x54432030];
 const ids = { vmId: 3, filesId: 4, fsId: 5, sighandId: 6 };
+
+const number32 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+};
 
 const writeIds = (schema: Schema, path: string, more: Record<string, unknown>): Promise<void> =>
   writeFile(
     path,
-    writeImage({ magics: IDS, messages: [schema.encode('task_kobj_ids_entry', { ...ids, ...more })] }),
+    encodeImage(schema, { name: basename(path), magics: IDS, entries: [{ message: { ...ids, ...more } }] }),
   );
 
 const readIds = async (schema: Schema, path: string): Promise<Record<string, unknown>> => {
-  const { magics, messages } = readImage(await readFile(path));
+  const { magics, entries } = decodeImage(schema, basename(path), await readFile(path));
   expect(magics).toEqual(IDS);
-  expect(messages).toHaveLength(1);
-  return schema.decode('task_kobj_ids_entry', messages[0] ?? Buffer.alloc(0));
+  expect(entries).toHaveLength(1);
+  return entries[0]?.message ?? {};
 };
 
 /** A dump of two tasks in user namespace 9, by an engine in user namespace 2. */
 const makeDump = async (schema: Schema, rootIds: unknown = { ...ids, userNsId: 2 }): Promise<string> => {
   const directory = await mkdtemp(join(tmpdir(), 'appshot-dump-'));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
-  const inventory = schema.encode('inventory_entry', { imgVersion: 2, ...(rootIds ? { rootIds } : {}) });
-  await writeFile(join(directory, 'inventory.img'), writeImage({ magics: INVENTORY, messages: [inventory] }));
+  const message = { imgVersion: 2, ...(rootIds ? { rootIds } : {}) };
+  const inventory = { name: 'inventory.img', magics: INVENTORY, entries: [{ message }] };
+  await writeFile(join(directory, 'inventory.img'), encodeImage(schema, inventory));
   for (const task of [1, 1000]) await writeIds(schema, join(directory, `ids-${task}.img`), { userNsId: 9 });
   await writeFile(join(directory, 'pages-1.img'), 'no image that is read here');
   return directory;
@@ -86,7 +92,7 @@ describe.each(schemas)('a dump, by %s', (_, schema) => {
     const path = join(directory, 'ids-1000.img');
     await truncate(path, (await readFile(path)).length - 1);
     await expect(dropUserNamespace(schema, directory)).rejects.toThrow(
-      failsWith('ids-1000.img cannot be read: it ends within a message, at byte 8'),
+      failsWith('its images cannot be read: ids-1000.img ends within a message, at byte 12'),
     );
   });
 });
@@ -109,7 +115,7 @@ describe('a dump', () => {
       fc.uint8Array({ maxLength: 60 }),
       fc
         .uint8Array({ maxLength: 60 })
-        .map((message) => new Uint8Array(writeImage({ magics: IDS, messages: [message] }))),
+        .map((message) => Buffer.concat([...IDS, message.length].map(number32).concat(Buffer.from(message)))),
     );
     await fc.assert(
       fc.asyncProperty(bytes, bytes, async (inventory, task) => {

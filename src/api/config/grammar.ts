@@ -115,6 +115,7 @@ export const grammarOf = (surroundings: Surroundings) => {
     hostname: ChainSpec.shape.hostname,
     address: ChainSpec.shape.address,
     idle: fromText(parseDuration, ChainSpec.shape.idle.unwrap()).optional(),
+    memory: ChainSpec.shape.memory,
     limits: limits.optional(),
     volumes: z.array(volumeOf(surroundings)).max(64, 'there may be 64 at most').optional(),
     capabilities: capabilities.optional(),

@@ -12,6 +12,8 @@ import { isErrno } from '../../kernel/index.ts';
 import { macOf } from '../../network/index.ts';
 import { environmentOf } from '../context.ts';
 import type { Work } from '../context.ts';
+import { memoryMounts } from '../memory.ts';
+import { shownOf } from '../provision.ts';
 import type { Executor } from './executor.ts';
 
 /** Before anything runs: the application's directories, and the files that tell it its name. */
@@ -51,7 +53,8 @@ export const environment: Executor = {
 /** How long the kernel may take to let go of a root that was in use a moment ago, and how often to ask. In ms. */
 const RELEASE = { patience: 2000, interval: 5 } as const;
 
-const rootOf = async ({ house, record }: Work): Promise<ReturnType<typeof makeRoot>> => {
+const rootOf = async (work: Work): Promise<ReturnType<typeof makeRoot>> => {
+  const { house, record } = work;
   const { engineDirectory: engine, layout } = house;
   const paths = layout.application(record.aid);
   for (const end = performance.now() + RELEASE.patience; ;)
@@ -60,7 +63,8 @@ const rootOf = async ({ house, record }: Work): Promise<ReturnType<typeof makeRo
         engine,
         files: paths,
         volumes: record.spec.volumes,
-        shown: (record.data['shown'] as string[] | undefined) ?? [],
+        shown: shownOf(record.data),
+        memory: memoryMounts(work),
       });
     } catch (error) {
       // The processes of a daemon that was killed may hold it still: nothing tells when they have gone.

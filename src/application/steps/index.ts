@@ -2,7 +2,9 @@
 import type { Step } from '../states.ts';
 import { connect, environment, files, identity, launch, root } from './begin.ts';
 import type { Executor } from './executor.ts';
-import { check, commit, disconnect, end, save, settle } from './sleep.ts';
+import { save } from './save.ts';
+import { check, commit, disconnect, end, keep, settle } from './sleep.ts';
+import { record, resume } from './snapshot.ts';
 import { leave, terminate } from './stop.ts';
 import { restore, verify } from './wake.ts';
 
@@ -13,6 +15,9 @@ export const EXECUTORS: Record<Step, Executor> = {
   disconnect,
   save,
   commit,
+  keep,
+  record,
+  resume,
   verify,
   environment,
   root,

@@ -6,36 +6,43 @@ import { PASSED_DESCRIPTORS } from '../../environments/index.ts';
 import type { Environment } from '../../environments/index.ts';
 import { boottimeNow, monotonicNow } from '../../kernel/index.ts';
 import { environmentOf } from '../context.ts';
+import type { Work } from '../context.ts';
 import { engineFailure } from '../evidence.ts';
+import { checkFingerprint } from '../fingerprint.ts';
+import { fillRestored, prepareMemory } from '../memory.ts';
 import type { Executor } from './executor.ts';
 
 /** Nothing is started from a snapshot that is not what was saved. */
 export const verify: Executor = {
   run: async (work) => {
     const { house, record } = work;
-    const snapshot = record.snapshot && (await house.registry.getSnapshot(record.snapshot));
-    if (!snapshot) throw new Error(`${record.name} is asleep without a snapshot`);
-    work.manifest = await house.store.verify(snapshot.id, snapshot.digest);
+    if (record.snapshot === null) throw new Error(`${record.name} is asleep without a snapshot`);
+    await prepareMemory(work, record.snapshot);
+    if (work.manifest) await checkFingerprint(house, record, work.manifest, work.force ?? false);
   },
 };
 
-/** While it is restored, so that daemons come back as children of the chain's first process. */
-const adoptOrphans =
-  (environment: Environment): OnStage =>
+/** While it is restored: daemons come back as children of the chain's first process, and memory is there before anybody looks. */
+const stages =
+  (work: Work, environment: Environment, orphans: boolean): OnStage =>
   async (stage, pid) => {
-    if (stage === 'setup-namespaces' && pid !== undefined) await environment.makeSubreaper(pid);
+    if (orphans && stage === 'setup-namespaces' && pid !== undefined) await environment.makeSubreaper(pid);
+    if (stage === 'post-restore') {
+      await fillRestored(work, environment);
+      if (work.woken?.mode === 'layer') await environment.releaseGuard();
+    }
     return true;
   };
 
 /** Brings the processes back: clocks go on where they stopped, process IDs too. Undone with the environment. */
 export const restore: Executor = {
   run: async (work) => {
-    const { house, record, manifest } = work;
-    if (!manifest) throw new Error('no snapshot was verified');
+    const { house, record, manifest, images } = work;
+    if (!manifest || !images) throw new Error('no snapshot was verified');
     const environment = environmentOf(work);
     const { clocks, processes } = manifest;
     const log = house.layout.application(record.aid).engineLog;
-    const descriptors = [house.store.images(manifest.id), log].map((path) => openSync(path, 'r'));
+    const descriptors = [images, log].map((path) => openSync(path, 'r'));
     try {
       await environment.setClockOffsets(
         BigInt(clocks.monotonic) - monotonicNow(),
@@ -44,11 +51,12 @@ export const restore: Executor = {
       const options = restoreOptions({
         imagesFd: PASSED_DESCRIPTORS.images,
         workFd: PASSED_DESCRIPTORS.work,
+        closeConnections: work.closeConnections ?? false,
       });
       const restoring = new EngineSession(house.schema, environment.engine).restore(
         options,
         descriptors,
-        processes.orphans ? adoptOrphans(environment) : undefined,
+        processes.orphans || work.fillings || work.woken?.mode === 'layer' ? stages(work, environment, processes.orphans) : undefined,
       );
       // Whatever ends this step early, the engine's own end is not news any more.
       restoring.catch(() => undefined);

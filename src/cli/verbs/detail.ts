@@ -49,6 +49,7 @@ const formatSummary = (detail: AppDetail): string =>
     ),
     environment: detail.environment ?? undefined,
     snapshot: tellSnapshot(detail),
+    memory: detail.memory === null ? undefined : `${detail.memory.mode}: ${detail.memory.reason}`,
     'last sleep': tellTime(detail.lastSleep),
     'last wake': tellTime(detail.lastWake),
     failure: tellFailure(detail),

@@ -3,6 +3,7 @@ import type { AppView } from '../../api/index.ts';
 import { parseDuration, parseSize, sanitiseLine } from '../../common/index.ts';
 import type { RunOptions } from '../chain.ts';
 import { collect, parseNumber, parseWith } from '../numbers.ts';
+import { memoryOption } from '../memory-option.ts';
 import { print, printJson } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { addVerb, connect, globalsOf } from '../verb.ts';
@@ -27,6 +28,7 @@ const addOptions = (command: Command): Command =>
       'sleep by itself after so long without packets and CPU',
       parseWith(parseDuration),
     )
+    .addOption(memoryOption())
     .option('--memory-limit <size>', 'most memory', parseWith(parseSize))
     .option('--pids-limit <n>', 'most tasks', parseNumber({ min: 1, max: 4194304, whole: true }))
     .option('--cpus <n>', 'most CPU time, in cores', parseNumber({ min: 0.01, max: 1024 }))

@@ -1,39 +1,18 @@
 /** The verbs that change the state of applications: each takes several, goes on after a failure, and fails if one did. */
 import type { Command } from 'commander';
-import type { AppView, Client, SleepResult, WakeResult } from '../../api/index.ts';
-import { formatDuration, formatSize } from '../../common/index.ts';
-import { reportFailure } from '../failure.ts';
-import { parseNumber } from '../numbers.ts';
-import { print, printJson } from '../output.ts';
-import { withProgress } from '../progress.ts';
-import { addVerb, connect, globalsOf } from '../verb.ts';
-
-interface Change<T> {
-  readonly label: string;
-  readonly apply: (client: Client, app: string) => Promise<T>;
-  readonly tell: (result: T) => string;
-}
-
-const changeAll = async <T>(apps: readonly string[], command: Command, change: Change<T>): Promise<void> => {
-  const globals = globalsOf(command);
-  const client = await connect(globals);
-  for (const app of apps) {
-    try {
-      const result = await withProgress(`${change.label} ${app}`, change.apply(client, app));
-      if (globals.json) printJson(result);
-      else print(change.tell(result));
-    } catch (error) {
-      process.exitCode = reportFailure(error, globals.json);
-    }
-  }
-};
-
-const ms = (value: number): string => formatDuration(value / 1000);
+import type { AppView, SleepResult, WakeRequest, WakeResult } from '../../api/index.ts';
+import { formatSize, sanitiseLine } from '../../common/index.ts';
+import { changeAll } from '../change-all.ts';
+import { memoryOption } from '../memory-option.ts';
+import { formatMs, parseNumber } from '../numbers.ts';
+import { addVerb } from '../verb.ts';
 
 const tellSleep = ({ name, bytes, frozenMs, ms: total }: SleepResult): string =>
-  `${name} asleep, ${formatSize(bytes)} saved in ${ms(total)} (frozen for ${ms(frozenMs)})`;
-const tellWake = ({ name, address, ms: total }: WakeResult): string =>
-  `${name} running ${address}, woken in ${ms(total)}`;
+  `${name} asleep, ${formatSize(bytes)} saved in ${formatMs(total)} (frozen for ${formatMs(frozenMs)})`;
+const tellWake = ({ name, address, ms: total, memory }: WakeResult): string => {
+  const how = memory === null ? '' : ` (${memory.mode}: ${memory.reason})`;
+  return sanitiseLine(`${name} running ${address}, woken in ${formatMs(total)}${how}`);
+};
 const tellState = ({ name, state }: AppView): string => `${name} ${state}`;
 
 const addSleep = (program: Command): void => {
@@ -54,10 +33,16 @@ const addWake = (program: Command): void => {
   addVerb(program, {
     usage: 'wake <app...>',
     does: 'bring sleeping applications back, without waiting for a packet',
-    example: 'appshot wake web',
-  }).action((apps: string[], _: unknown, command: Command) =>
-    changeAll(apps, command, { label: 'waking', apply: (client, app) => client.wake(app), tell: tellWake }),
-  );
+    example: 'appshot wake web\nappshot wake --memory copy web',
+  })
+    .addOption(memoryOption())
+    .action((apps: string[], { memory }: WakeRequest, command: Command) =>
+      changeAll(apps, command, {
+        label: 'waking',
+        apply: (client, app) => client.wake(app, memory === undefined ? {} : { memory }),
+        tell: tellWake,
+      }),
+    );
 };
 
 const addStop = (program: Command): void => {

@@ -1,53 +1,82 @@
 /**
- * The frame of CRIU's image files, bytes to frames and back: one or two magic numbers, then messages, each behind its
- * length; all numbers 32-bit little-endian. Source: CRIU's documentation of its image format.
+ * The frame of CRIU's image files: one or two magic numbers, then messages, each behind its length, some with raw bytes
+ * behind them; all numbers are 32-bit little-endian. Source: CRIU's documentation of its image format.
+ *
+ * Everything read is a view of the file's bytes, so that no length that a file tells makes anything be allocated.
  */
+import { ImageError } from './error.ts';
+
 const COMMON_MAGIC = 0x54564319;
 const SERVICE_MAGIC = 0x55105940;
-/** No message that is read here comes near it. */
-const LARGEST_MESSAGE = 1 << 20;
+export const NUMBER_BYTES = 4;
 
-export interface ImageFile {
-  /** One magic number for old files, two since image version 1.1. */
-  readonly magics: readonly number[];
-  readonly messages: readonly Uint8Array[];
+/** The magic numbers of an image of messages: two since image version 1.1, but one in the inventory. */
+export const magicsOf = (magic: number, kind: 'alone' | 'common' | 'service' = 'common'): number[] => {
+  if (kind === 'alone') return [magic];
+  return [kind === 'common' ? COMMON_MAGIC : SERVICE_MAGIC, magic];
+};
+
+export class FrameReader {
+  readonly file: string;
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(file: string, bytes: Uint8Array) {
+    this.file = file;
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Where the next thing begins, in bytes from the file's beginning. */
+  get at(): number {
+    return this.#at;
+  }
+
+  get ended(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
+  #number(what: string): number {
+    return this.take(NUMBER_BYTES, what).readUInt32LE(0);
+  }
+
+  /** The next bytes. Throws `ImageError` when there are fewer. */
+  take(length: number, what: string): Buffer {
+    const left = this.#bytes.length - this.#at;
+    if (!(length <= left))
+      throw new ImageError(
+        this.file,
+        `ends within ${what}, at byte ${this.#at}: ${length} bytes were expected, ${left} are left`,
+      );
+    const found = this.#bytes.subarray(this.#at, this.#at + length);
+    this.#at += length;
+    return found;
+  }
+
+  rest(): Buffer {
+    return this.take(this.#bytes.length - this.#at, 'the rest');
+  }
+
+  /** The magic numbers, of which the last must be `expected`. */
+  magics(expected: number): number[] {
+    const first = this.#number('its magic number');
+    const both = first === COMMON_MAGIC || first === SERVICE_MAGIC;
+    const found = both ? [first, this.#number('its magic numbers')] : [first];
+    if (found.at(-1) !== expected)
+      throw new ImageError(
+        this.file,
+        `has the magic number of something else, at byte ${this.#at - NUMBER_BYTES}`,
+      );
+    return found;
+  }
+
+  /** The next message's bytes. */
+  message(): Buffer {
+    return this.take(this.#number('a length'), 'a message');
+  }
 }
 
-/** Why bytes are not an image. */
-export class ImageError extends Error {}
-
-const readMagics = (bytes: Buffer): number[] => {
-  if (bytes.length < 4) throw new ImageError('it is shorter than its magic number');
-  const first = bytes.readUInt32LE(0);
-  if (first !== COMMON_MAGIC && first !== SERVICE_MAGIC) return [first];
-  if (bytes.length < 8) throw new ImageError('it ends within its magic numbers');
-  return [first, bytes.readUInt32LE(4)];
-};
-
-/** Only for images without raw data behind their messages. Throws `ImageError`. */
-export const readImage = (bytes: Buffer): ImageFile => {
-  const magics = readMagics(bytes);
-  const messages: Uint8Array[] = [];
-  for (let at = magics.length * 4; at < bytes.length;) {
-    if (at + 4 > bytes.length) throw new ImageError(`it ends within a length, at byte ${at}`);
-    const length = bytes.readUInt32LE(at);
-    if (length > LARGEST_MESSAGE)
-      throw new ImageError(`a message of ${length} bytes at byte ${at} is too large`);
-    if (at + 4 + length > bytes.length) throw new ImageError(`it ends within a message, at byte ${at}`);
-    messages.push(bytes.subarray(at + 4, at + 4 + length));
-    at += 4 + length;
-  }
-  return { magics, messages };
-};
-
-export const writeImage = ({ magics, messages }: ImageFile): Buffer => {
-  const number = (value: number): Buffer => {
-    const bytes = Buffer.alloc(4);
-    bytes.writeUInt32LE(value);
-    return bytes;
-  };
-  return Buffer.concat([
-    ...magics.map(number),
-    ...messages.flatMap((message) => [number(message.length), Buffer.from(message)]),
-  ]);
+export const numberBytes = (value: number): Buffer => {
+  const bytes = Buffer.alloc(NUMBER_BYTES);
+  bytes.writeUInt32LE(value);
+  return bytes;
 };

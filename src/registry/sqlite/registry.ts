@@ -71,7 +71,7 @@ export const openSqliteRegistry = async (path: string): Promise<Registry> => {
     transition: (aid, expected, state, change = {}) =>
       quickly(() => applications.transition(aid, expected, state, change)),
     commitSleep: (aid, epoch, snapshot, change = {}) =>
-      durably(() => commitSleep(tables, { ...snapshot, aid }, epoch, change)),
+      quickly(() => commitSleep(tables, { ...snapshot, aid }, epoch, change)),
     update: (aid, change) => quickly(() => applications.update(aid, change)),
     find: (nameOrAid) => read(() => applications.find(nameOrAid)),
     list: () => read(() => applications.list()),
@@ -83,9 +83,10 @@ export const openSqliteRegistry = async (path: string): Promise<Registry> => {
         if (applications.get(aid) === undefined) addresses.release(aid);
       }),
 
-    addSnapshot: (snapshot) => durably(() => addSnapshot(tables, snapshot)),
+    addSnapshot: (snapshot) => quickly(() => addSnapshot(tables, snapshot)),
     getSnapshot: (id) => read(() => snapshots.get(id)),
     listSnapshots: (aid) => read(() => snapshots.list(aid)),
+    updateSnapshot: (id, change) => durably(() => snapshots.update(id, change)),
     removeSnapshot: (id) => durably(() => snapshots.remove(id)),
 
     addEnvironment: (environment) => quickly(() => environments.add(environment)),

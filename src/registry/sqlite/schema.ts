@@ -46,6 +46,10 @@ const MIGRATIONS = [
      createdAt TEXT NOT NULL,
      data TEXT NOT NULL
    ) STRICT;`,
+  `ALTER TABLE snapshots ADD COLUMN kind TEXT NOT NULL DEFAULT 'sleep';
+   ALTER TABLE snapshots ADD COLUMN durable INTEGER NOT NULL DEFAULT 1;
+   ALTER TABLE snapshots ADD COLUMN expiresAt TEXT;
+   ALTER TABLE snapshots ADD COLUMN tree TEXT;`,
 ];
 
 const pragma = (database: DatabaseSync, name: string): number =>

@@ -1,0 +1,251 @@
+/**
+ * Keeps snapshots: makes those durable that were just taken, one after another and in the background, and removes those whose time has
+ * come, with what nothing else needs of them.
+ */
+import type { GcReport } from '../api/index.ts';
+import { toAppShotError } from '../common/index.ts';
+import type { KeyedLock, Logger } from '../common/index.ts';
+import type { ApplicationRecord, Registry, SnapshotRecord } from '../registry/index.ts';
+import { chooseVictims, treeObjects } from '../snapshots/index.ts';
+import type { ObjectStore, RetentionPolicy, SnapshotStore } from '../snapshots/index.ts';
+import type { MemoryAbilities } from './memory.ts';
+import { layersOf } from './provision.ts';
+
+/** With less memory than this a first layer is not worth it, in bytes. */
+const LEAST_FIRST = 256 << 10;
+/** A delta is folded into a new layer when copying it at each wake costs more than this, and than that part of the layer. */
+const LEAST_DELTA = 16 << 20;
+const DELTA_PART = 4;
+/** How long after a failure it is tried again, in ms. */
+const AGAIN = 15_000;
+/** How long after the last removal what nothing needs any more is looked for, in ms. */
+const SWEEP_AFTER = 60_000;
+
+export interface KeeperOptions {
+  readonly registry: Registry;
+  readonly store: SnapshotStore;
+  readonly objects: ObjectStore;
+  readonly lock: KeyedLock;
+  readonly log: Logger;
+  readonly memory: MemoryAbilities;
+  readonly retention: Omit<RetentionPolicy, 'now'>;
+  /** Called when a snapshot has become durable. */
+  readonly emit: (record: ApplicationRecord, snapshot: SnapshotRecord) => void;
+}
+
+export class Keeper {
+  readonly #house: KeeperOptions;
+  /** Those that are not durable yet, with who waits for them. */
+  readonly #pending = new Map<string, PromiseWithResolvers<void>>();
+  #queue: Promise<unknown> = Promise.resolve();
+  #retry: NodeJS.Timeout | undefined;
+  #sweep: NodeJS.Timeout | undefined;
+  #closed = false;
+  readonly #captures = new Set<Promise<unknown>>();
+  #sweeping: Promise<unknown> = Promise.resolve();
+
+  constructor(options: KeeperOptions) {
+    this.#house = options;
+  }
+
+  /** One thing at a time: what is being written must not be swept away. */
+  #serially<T>(action: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(action);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Makes a snapshot durable, soon. */
+  settle(id: string): void {
+    if (this.#pending.has(id) || this.#closed) return;
+    const waiting = Promise.withResolvers<void>();
+    waiting.promise.catch(() => undefined);
+    this.#pending.set(id, waiting);
+    void this.#serially(() => this.#attempt(id));
+  }
+
+  /** Resolves when a snapshot is durable; rejects with the reason when that fails now. */
+  async settled(id: string): Promise<void> {
+    const found = await this.#house.registry.getSnapshot(id);
+    if (!found || found.durable) return;
+    this.settle(id);
+    await this.#pending.get(id)?.promise;
+  }
+
+  async #attempt(id: string): Promise<void> {
+    const waiting = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (this.#closed) return;
+    try {
+      await this.#settle(id);
+      waiting?.resolve();
+    } catch (err) {
+      this.#house.log.error({ err, snapshot: id }, 'a snapshot could not be made durable yet');
+      waiting?.reject(toAppShotError(err));
+      if (toAppShotError(err).code !== 'SNAPSHOT_CORRUPT') this.#tryAgain(id);
+    }
+    await this.#retire();
+  }
+
+  #tryAgain(id: string): void {
+    this.#retry = setTimeout(() => this.settle(id), AGAIN).unref();
+  }
+
+  async #settle(id: string): Promise<void> {
+    const { registry, store, objects, lock, log } = this.#house;
+    const snapshot = await registry.getSnapshot(id);
+    const record = snapshot && (await registry.find(snapshot.aid));
+    if (!snapshot || !record || snapshot.durable) return;
+    if (snapshot.tree !== null) await objects.flush(await treeObjects(objects, snapshot.tree, id));
+    const { manifest, path, digest, bytes } = await store.settle(
+      snapshot,
+      snapshot.tree,
+      await this.#pays(snapshot, record),
+    );
+    const durable = { manifest: path, digest, bytes, durable: true };
+    const known = await registry.updateSnapshot(id, durable);
+    // A wake that began with the provisional one still reads it, or waits for this very snapshot: nobody waits for it here.
+    lock
+      .run(snapshot.aid, 'keeping a snapshot', () => store.discardStaged(id))
+      .catch((err: unknown) => log.error({ err, snapshot: id }, 'a dump was left behind'));
+    if (!known) await store.remove(id);
+    if (snapshot.parent !== null) store.forget(snapshot.parent);
+    if (known) this.#house.emit(record, { ...snapshot, ...durable, takenAt: manifest.takenAt });
+  }
+
+  /** Whether the memory of a snapshot should become a layer. */
+  async #pays(snapshot: SnapshotRecord, { spec }: ApplicationRecord): Promise<boolean> {
+    const { guard, lazy } = this.#house.memory;
+    if (spec.memory === 'copy' || !(guard || lazy)) return false;
+    const { layers, copied } = (await this.#house.store.verify(snapshot)).memory;
+    const layered = layers.reduce((sum, { bytes }) => sum + bytes, 0);
+    return copied > (layers.length === 0 ? LEAST_FIRST : Math.max(LEAST_DELTA, layered / DELTA_PART));
+  }
+
+  /** Takes up what a daemon before this one left. */
+  async resume(): Promise<void> {
+    for (const { id, durable } of await this.#house.registry.listSnapshots()) if (!durable) this.settle(id);
+  }
+
+  /** The snapshots whose time has come. */
+  async #victims(): Promise<SnapshotRecord[]> {
+    const { registry, retention } = this.#house;
+    const [snapshots, records] = await Promise.all([registry.listSnapshots(), registry.list()]);
+    const current = new Set(records.flatMap((record) => record.snapshot ?? []));
+    const now = Date.now();
+    const chosen = chooseVictims(
+      snapshots
+        .filter(({ durable }) => durable)
+        .map((snapshot) => ({
+          ...snapshot,
+          takenAt: Date.parse(snapshot.takenAt),
+          latest: current.has(snapshot.id),
+          automatic: snapshot.kind === 'sleep',
+        })),
+      { ...retention, now },
+    );
+    const expired = snapshots.filter(
+      ({ id, pinned, expiresAt, durable }) =>
+        durable && !pinned && !current.has(id) && expiresAt !== null && Date.parse(expiresAt) <= now,
+    );
+    const ids = new Set([...chosen, ...expired.map(({ id }) => id)]);
+    return snapshots.filter(({ id }) => ids.has(id));
+  }
+
+  async #retire(): Promise<void> {
+    try {
+      const victims = await this.#victims();
+      for (const { id } of victims) await this.#remove(id);
+      if (victims.length > 0 && !this.#closed)
+        this.#sweep = setTimeout(() => void this.gc({ dryRun: false }).catch(() => undefined), SWEEP_AFTER).unref();
+    } catch (err) {
+      this.#house.log.error({ err }, 'removing old snapshots failed');
+    }
+  }
+
+  async #remove(id: string): Promise<void> {
+    await this.#house.registry.removeSnapshot(id);
+    await this.#house.store.remove(id);
+  }
+
+  /** Removes a snapshot; what it shared goes with the next sweep. */
+  remove(id: string): Promise<void> {
+    return this.#serially(() => this.#remove(id));
+  }
+
+  /** Runs what writes objects or layers that no snapshot names yet, with nobody sweeping meanwhile. */
+  exclusively<T>(action: () => Promise<T>): Promise<T> {
+    return this.#serially(action);
+  }
+
+  /** Removes snapshots whose time has come, and layers and contents of files that nothing needs. */
+  gc({ dryRun }: { dryRun: boolean }): Promise<GcReport> {
+    return this.#serially(async () => {
+      const { registry, store } = this.#house;
+      clearTimeout(this.#sweep);
+      const victims = await this.#victims();
+      if (!dryRun) for (const { id } of victims) await this.#remove(id);
+      const gone = new Set(victims.map(({ id }) => id));
+      const left = (await registry.listSnapshots()).filter(({ id }) => !gone.has(id));
+      const layers = await store.sweepLayers(await this.#liveLayers(left), dryRun);
+      const swept = await this.#sweepObjects(left, dryRun);
+      return {
+        snapshots: victims.length,
+        objects: swept.count,
+        layers: layers.count,
+        bytes: layers.bytes + swept.bytes + victims.reduce((sum, { bytes }) => sum + bytes, 0),
+      };
+    });
+  }
+
+  /** Runs what keeps files and tells the registry of them; what it writes is not swept away before. */
+  async capturing<T>(action: () => Promise<T>): Promise<T> {
+    await this.#sweeping;
+    const captured = action();
+    this.#captures.add(captured);
+    try {
+      return await captured;
+    } finally {
+      this.#captures.delete(captured);
+    }
+  }
+
+  /** While objects are swept no capture begins, and none is under way. */
+  async #sweepObjects(left: readonly SnapshotRecord[], dryRun: boolean): Promise<{ count: number; bytes: number }> {
+    const { registry, objects } = this.#house;
+    const known = new Set(left.map(({ id }) => id));
+    const sweep = async (): Promise<{ count: number; bytes: number }> => {
+      while (this.#captures.size > 0) await Promise.allSettled(this.#captures);
+      // Those that were under way have told the registry meanwhile.
+      const fresh = (await registry.listSnapshots()).filter(({ id }) => !known.has(id));
+      return objects.sweep(await this.#liveObjects([...left, ...fresh]), { dryRun });
+    };
+    const swept = sweep();
+    this.#sweeping = swept.catch(() => undefined);
+    return swept;
+  }
+
+  async #liveLayers(snapshots: readonly SnapshotRecord[]): Promise<Set<string>> {
+    const { registry, store } = this.#house;
+    const live = new Set((await registry.list()).flatMap(({ data }) => layersOf(data).map(({ digest }) => digest)));
+    for (const snapshot of snapshots)
+      for (const { digest } of store.read(snapshot).memory.layers) live.add(digest);
+    return live;
+  }
+
+  async #liveObjects(snapshots: readonly SnapshotRecord[]): Promise<Set<string>> {
+    const trees = new Set(snapshots.flatMap(({ tree }) => tree ?? []));
+    const live = new Set<string>();
+    for (const tree of trees)
+      for (const digest of await treeObjects(this.#house.objects, tree)) live.add(digest);
+    return live;
+  }
+
+  /** What is under way is finished; nothing more begins. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    clearTimeout(this.#sweep);
+    await this.#queue;
+  }
+}

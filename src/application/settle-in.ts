@@ -1,0 +1,127 @@
+/** A snapshot begins another life as a new application, asleep: a fork of one here, or what came from elsewhere. */
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ChainSpec } from '../api/index.ts';
+import { newId } from '../common/index.ts';
+import { decodeImage, encodeImage, moveAddress } from '../criu/index.ts';
+import { makeApplicationFiles } from '../environments/index.ts';
+import { logFile, writeIdentityFiles } from '../harness/index.ts';
+import type { ApplicationRecord, SnapshotRecord } from '../registry/index.ts';
+import type { Manifest, Reachable } from '../snapshots/index.ts';
+import type { House } from './context.ts';
+import { restoreFiles } from './files.ts';
+
+/** What begins. */
+export interface Origin {
+  readonly manifest: Manifest;
+  /** Where its images can be read, by their names. */
+  readonly image: (name: string) => string;
+  readonly kind: 'fork' | 'import';
+  readonly parent: string | null;
+  readonly name: string;
+  readonly hostname: string;
+  /** It comes from another machine. */
+  readonly foreign: boolean;
+}
+
+/** The address that it had, now another: where it listens, as its connections are of the past. */
+const reachableAt = ({ listening }: Reachable, from: string, to: string): Reachable => ({
+  listening: listening.map((one) => (one.address === from ? { ...one, address: to } : one)),
+  connections: [],
+});
+
+const specOf = ({ application: { spec } }: Manifest, name: string, hostname: string): ChainSpec => {
+  const { aid: _aid, address: _address, ...rest } = spec;
+  return { ...rest, name, hostname };
+};
+
+/** Its directories: the files of the snapshot, its own name, logs that begin anew. */
+const makeFiles = async (house: House, record: ApplicationRecord, { manifest, foreign }: Origin): Promise<void> => {
+  const paths = house.layout.application(record.aid);
+  const shown = manifest.application.shown.filter((path) => existsSync(path));
+  for (const path of [paths.directory, paths.log, paths.engineLog]) mkdirSync(path, { recursive: true });
+  if (manifest.tree !== null)
+    await restoreFiles(house, record.aid, { tree: manifest.tree, snapshot: manifest.id, foreign });
+  makeApplicationFiles(paths, house.hidden, shown);
+  writeIdentityFiles(paths.upper, record);
+  for (const { name } of record.spec.processes)
+    for (const stream of ['stdout', 'stderr'] as const) writeFileSync(logFile(paths.log, name, stream), '', { flag: 'a' });
+};
+
+const writeSnapshot = async (house: House, record: ApplicationRecord, origin: Origin): Promise<SnapshotRecord> => {
+  const { manifest, image, kind, parent, name, hostname } = origin;
+  const { application } = manifest;
+  const id = newId();
+  const reachable = reachableAt(manifest.reachable, application.address, record.address);
+  const { path, digest, bytes } = await house.store.create(id, async (images) => {
+    for (const { name: file } of manifest.files) copyFileSync(image(file), join(images, file.slice('images/'.length)));
+    const files = decodeImage(house.schema, 'files.img', readFileSync(join(images, 'files.img')));
+    if (moveAddress(files, application.address, record.address) > 0)
+      writeFileSync(join(images, 'files.img'), encodeImage(house.schema, files));
+    return {
+      ...manifest,
+      aid: record.aid,
+      kind,
+      parent,
+      application: { ...application, name, hostname, address: record.address, spec: record.spec },
+      reachable,
+    };
+  });
+  const snapshot: SnapshotRecord = {
+    id,
+    aid: record.aid,
+    takenAt: manifest.takenAt,
+    kind,
+    bytes,
+    parent,
+    manifest: path,
+    digest,
+    durable: true,
+    pinned: false,
+    expiresAt: null,
+    tree: manifest.tree,
+  };
+  await house.registry.addSnapshot(snapshot);
+  return snapshot;
+};
+
+/** Nothing is left of it when it fails. Fails with `NAME_TAKEN`, `SNAPSHOT_CORRUPT`, `NO_SPACE`. */
+export const settleIn = async (
+  house: House,
+  origin: Origin,
+): Promise<{ record: ApplicationRecord; snapshot: SnapshotRecord }> => {
+  const { registry, layout, store } = house;
+  const { manifest, name, hostname } = origin;
+  const registered = await registry.registerApplication({
+    name,
+    hostname,
+    spec: specOf(manifest, name, hostname),
+    network: house.cidr,
+  });
+  let snapshot: SnapshotRecord | undefined;
+  try {
+    await makeFiles(house, registered, origin);
+    snapshot = await writeSnapshot(house, registered, origin);
+    const reachable = reachableAt(manifest.reachable, manifest.application.address, registered.address);
+    const record = await registry.transition(registered.aid, { states: ['registered'] }, 'asleep', {
+      snapshot: snapshot.id,
+      data: {
+        rootPid: manifest.processes.root,
+        shown: manifest.application.shown.filter((path) => existsSync(path)),
+        reachable,
+        closeConnections: snapshot.id,
+      },
+    });
+    if (!record) throw new Error(`${name} changed hands while it began`);
+    house.emit('asleep', record, { reason: `${origin.kind} of ${manifest.id}` });
+    return { record, snapshot };
+  } catch (error) {
+    await registry.remove(registered.aid);
+    if (snapshot) await store.remove(snapshot.id);
+    await removeDirectory(layout.application(registered.aid).directory);
+    throw error;
+  }
+};
+
+const removeDirectory = (path: string): Promise<void> => rm(path, { recursive: true, force: true });

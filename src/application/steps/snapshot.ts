@@ -1,0 +1,40 @@
+/** Steps of a snapshot after which the application goes on: memory and files are kept while the processes are frozen. */
+import { environmentOf } from '../context.ts';
+import { engineFailure } from '../evidence.ts';
+import { captureFiles, mappedShared } from '../files.ts';
+import { provision } from '../provision.ts';
+import type { Executor } from './executor.ts';
+import { resume as letGo } from './save.ts';
+
+/** Keeps the files too, and tells the registry of the snapshot. */
+export const record: Executor = {
+  run: async (work) => {
+    const { house, record: application } = work;
+    const pids = house.processesIn(environmentOf(work).id);
+    await house.keeper.capturing(async () => {
+      const tree = await captureFiles(house, application.aid, mappedShared(application, pids));
+      const taken = { ...provision(work, 'snapshot'), tree };
+      if (work.lost !== undefined) throw await engineFailure(work, 'dump.log', work.lost);
+      await house.registry.addSnapshot(taken);
+      work.taken = taken;
+    });
+    work.record = await house.registry.update(application.aid, { snapshot: work.taken?.id ?? null });
+  },
+  undo: async (work) => {
+    if (!work.taken) return;
+    await work.house.registry.update(work.record.aid, { snapshot: work.taken.parent });
+    await work.house.registry.removeSnapshot(work.taken.id);
+    delete work.taken;
+  },
+};
+
+/** The processes go on, and can be reached again. */
+export const resume: Executor = {
+  run: async (work) => {
+    const { house, record: application, held, taken } = work;
+    await letGo(work);
+    work.frozenMs = performance.now() - (held?.frozenAt ?? 0);
+    house.network.connect(application.address, environmentOf(work));
+    if (taken) house.keeper.settle(taken.id);
+  },
+};

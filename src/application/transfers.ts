@@ -1,0 +1,208 @@
+/** Snapshots that leave for a file or a registry, and come from there as new applications. */
+import type { KeyObject } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type {
+  ExportRequest,
+  ImportRequest,
+  ImportResult,
+  PullRequest,
+  PushRequest,
+  TransferResult,
+} from '../api/index.ts';
+import { AppShotError } from '../common/index.ts';
+import type { SnapshotRecord } from '../registry/index.ts';
+import { Manifest, packLayer, treeObjects } from '../snapshots/index.ts';
+import {
+  exportBundle,
+  importBundle,
+  pullBundle,
+  pushBundle,
+  readPassphrase,
+  readSecret,
+  readSigningKey,
+  readVerifyingKey,
+} from '../transport/index.ts';
+import type { BundleObject, BundleSink, BundleSource, Secret } from '../transport/index.ts';
+import type { Applications } from './applications.ts';
+import type { House } from './context.ts';
+import { checkFingerprint } from './fingerprint.ts';
+import { snapshotOrLatest } from './resolve.ts';
+import { settleIn } from './settle-in.ts';
+import { viewOf } from './views.ts';
+
+interface Keys {
+  readonly key?: string | undefined;
+  readonly passphraseFile?: string | undefined;
+}
+
+const secretOf = async ({ key, passphraseFile }: Keys): Promise<Secret | undefined> => {
+  if (key !== undefined) return readSecret(key);
+  return passphraseFile === undefined ? undefined : readPassphrase(passphraseFile);
+};
+
+/** A snapshot as what travels: its images and files, and its layers packed. */
+const sourceOf = async (house: House, known: SnapshotRecord): Promise<BundleSource> => {
+  const manifest = await house.store.verify(known);
+  const places = new Map<string, BundleObject & { open: () => AsyncIterable<Buffer> }>();
+  for (const { name, size, sha256 } of manifest.files)
+    if (sha256 !== null)
+      places.set(sha256, {
+        digest: sha256,
+        size,
+        kind: 'file',
+        open: () => createReadStream(house.store.file(known, name)),
+      });
+  for (const digest of known.tree === null ? [] : await treeObjects(house.objects, known.tree, known.id)) {
+    await house.objects.verify(digest, { snapshot: known.id });
+    places.set(digest, {
+      digest,
+      size: house.objects.size(digest) ?? 0,
+      kind: 'file',
+      open: () => house.objects.read(digest),
+    });
+  }
+  for (const { digest, packed } of manifest.memory.layers)
+    places.set(digest, { digest, size: packed, kind: 'layer', open: () => packLayer(house.store.layer({ digest })) });
+  return {
+    manifest: await readFile(house.store.file(known, 'manifest.json')),
+    objects: [...places.values()].map(({ digest, size, kind }) => ({ digest, size, kind })),
+    open: (digest) => {
+      const found = places.get(digest);
+      if (!found) throw new Error(`${digest} is not of the snapshot ${known.id}`);
+      return found.open();
+    },
+  };
+};
+
+const parseManifest = (text: Buffer): Manifest => {
+  try {
+    return Manifest.parse(JSON.parse(text.toString('utf8')));
+  } catch (cause) {
+    const reason = 'its manifest is not one that this version reads';
+    throw new AppShotError('BUNDLE_CORRUPT', { where: 'that arrived', reason }, { cause });
+  }
+};
+
+interface Arrival {
+  readonly name?: string | undefined;
+  readonly force: boolean;
+}
+
+export class Transfers {
+  readonly #house: House;
+  readonly #applications: Applications;
+
+  constructor(house: House, applications: Applications) {
+    this.#house = house;
+    this.#applications = applications;
+  }
+
+  /** What is to leave: durable, so that it has checksums. */
+  async #leaving(nameOrAid: string, prefix: string | undefined): Promise<SnapshotRecord> {
+    const record = await this.#applications.find(nameOrAid);
+    const { id } = await snapshotOrLatest(this.#house, record, prefix);
+    await this.#house.keeper.settled(id);
+    return snapshotOrLatest(this.#house, record, id);
+  }
+
+  async exportTo(
+    nameOrAid: string,
+    prefix: string | undefined,
+    request: Omit<ExportRequest, 'snapshot'>,
+  ): Promise<TransferResult> {
+    const begun = performance.now();
+    const known = await this.#leaving(nameOrAid, prefix);
+    const source = await sourceOf(this.#house, known);
+    const sign = request.sign === undefined ? undefined : await readSigningKey(request.sign);
+    const { bytes } = await exportBundle(source, request.file, { sign, secret: await secretOf(request) });
+    const whole = source.objects.reduce((sum, { size }) => sum + size, 0);
+    return { snapshot: known.id, bytes: whole, transferred: bytes, ms: performance.now() - begun };
+  }
+
+  async push(
+    nameOrAid: string,
+    prefix: string | undefined,
+    request: Omit<PushRequest, 'snapshot'>,
+  ): Promise<TransferResult> {
+    const begun = performance.now();
+    const known = await this.#leaving(nameOrAid, prefix);
+    const source = await sourceOf(this.#house, known);
+    const sign = request.sign === undefined ? undefined : await readSigningKey(request.sign);
+    const { ref, plainHttp } = request;
+    const { sent } = await pushBundle(source, ref, { sign, secret: await secretOf(request), plainHttp });
+    const whole = source.objects.reduce((sum, { size }) => sum + size, 0);
+    return { snapshot: known.id, bytes: whole, transferred: sent, ms: performance.now() - begun };
+  }
+
+  /** Keeps what arrives; nothing is an application before all of it is there. */
+  async #receive(
+    request: Arrival & Keys & { verify?: string | undefined },
+    receive: (
+      sink: BundleSink,
+      options: { secret: Secret | undefined; verify: KeyObject | undefined; accept: (manifest: Buffer) => Promise<void> },
+    ) => Promise<{ bytes: number; transferred: number }>,
+  ): Promise<ImportResult> {
+    const begun = performance.now();
+    const house = this.#house;
+    let made: Awaited<ReturnType<typeof settleIn>> | undefined;
+    const sink: BundleSink = {
+      has: async (digest) => house.objects.has(digest) || house.store.hasLayer(digest),
+      put: async ({ digest, size, kind }, stream) => {
+        if (kind === 'layer') await house.store.putLayer(digest, stream);
+        else await house.objects.putStream(digest, size, stream);
+      },
+      commit: async (text) => {
+        made = await this.#settle(parseManifest(text), request);
+      },
+    };
+    const accept = async (text: Buffer): Promise<void> => {
+      const manifest = parseManifest(text);
+      const { name } = manifest.application;
+      if (await house.registry.find(request.name ?? name))
+        throw new AppShotError('NAME_TAKEN', { name: request.name ?? name });
+      await checkFingerprint(house, manifest.application, manifest, request.force);
+    };
+    const verify = request.verify === undefined ? undefined : await readVerifyingKey(request.verify);
+    const secret = await secretOf(request);
+    const amounts = await house.keeper.exclusively(() => receive(sink, { secret, verify, accept }));
+    if (!made) throw new Error('nothing was committed');
+    const { record, snapshot } = made;
+    return { ...viewOf(record), snapshot: snapshot.id, ...amounts, ms: performance.now() - begun };
+  }
+
+  async #settle(manifest: Manifest, { name }: Arrival): Promise<Awaited<ReturnType<typeof settleIn>>> {
+    const house = this.#house;
+    const own = manifest.application;
+    const digests = new Map(manifest.files.map((file) => [file.name, file.sha256 ?? '']));
+    if (manifest.tree !== null) await house.objects.flush(await treeObjects(house.objects, manifest.tree, manifest.id));
+    const made = await settleIn(house, {
+      manifest,
+      image: (file) => house.objects.path(digests.get(file) ?? ''),
+      kind: 'import',
+      parent: null,
+      name: name ?? own.name,
+      hostname: name === undefined ? own.hostname : name,
+      foreign: true,
+    });
+    this.#applications.expect(made.record);
+    return made;
+  }
+
+  /** A new application, asleep, from an exported file. Fails with `BUNDLE_...`, `FINGERPRINT_MISMATCH`, `NAME_TAKEN`. */
+  importFrom(request: ImportRequest): Promise<ImportResult> {
+    return this.#receive(request, async (sink, options) => {
+      const { bytes } = await importBundle(request.file, sink, options);
+      return { bytes, transferred: bytes };
+    });
+  }
+
+  /** The same from a registry of images. */
+  pull(request: PullRequest): Promise<ImportResult> {
+    return this.#receive(request, async (sink, options) => {
+      const { plainHttp } = request;
+      const { bytes, fetched } = await pullBundle(request.ref, sink, { ...options, plainHttp });
+      return { bytes, transferred: fetched };
+    });
+  }
+}
