@@ -57,6 +57,11 @@ static void copy_range(pid_t pid, int memory, const struct region *r, uint64_t a
   }
 }
 
+void copy_part(pid_t pid, int memory, const struct region *r, uint64_t at, uint64_t end) {
+  writer.index = 0, writer.count = 1;
+  copy_range(pid, memory, r, at, end);
+}
+
 static void copy_process(const struct process *p) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/mem", p->pid);

@@ -37,6 +37,8 @@ void read_layer(int layer, void *buffer, uint64_t size, uint64_t offset);
 
 /* copy.c */
 void copy_all(const struct job *job);
+/* [AT, END) of a region, by this process. */
+void copy_part(pid_t pid, int memory, const struct region *r, uint64_t at, uint64_t end);
 
 /* uffd.c */
 /* A userfaultfd of the memory of PID, whose task waits; NULL, or the stage that failed. */

@@ -14,6 +14,7 @@
 #define CHUNK (128 << 10) /* the most that is brought at once: a fault may have to wait for it */
 #define AROUND (8 << 10)  /* brought with a page that a task waits for; more when it goes on where that ended */
 #define PAUSE_NS 100000   /* until another attempt, where the kernel has refused one for the moment */
+#define PATIENCE 20000    /* such pauses, for an event that must come */
 #define MESSAGES 32
 #define FEATURES (UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP)
 
@@ -22,6 +23,7 @@ struct memory {
   int uffd;
   struct pieces pieces;
   uint64_t expected, ahead;
+  unsigned patience;
   size_t waiting, room;
   uint64_t *faults;
 };
@@ -44,7 +46,7 @@ static struct memory *add_memory(int uffd) {
     if (!server.memories || !server.polls) die("memory");
   }
   struct memory *m = &server.memories[server.count++];
-  *m = (struct memory){.uffd = uffd};
+  *m = (struct memory){.uffd = uffd, .patience = PATIENCE};
   return m;
 }
 
@@ -80,7 +82,7 @@ static uint64_t double_of(uint64_t size) { return size * 2 < CHUNK ? size * 2 : 
 /* Places the page at `address`, and a few behind it if that is simple. */
 static int place_at(struct memory *m, uint64_t address) {
   const struct piece *p = pieces_find(&m->pieces, address);
-  if (!p) return place_zeros(m, address);
+  if (!p || p->at.layer == NOTHING) return place_zeros(m, address);
   uint64_t shift = p->at.offset - p->at.address, end = p->at.address + p->at.length, stop;
   m->ahead = address == m->expected ? double_of(m->ahead) : AROUND;
   if (end > address + m->ahead) end = address + m->ahead;
@@ -152,6 +154,8 @@ static int bring(struct memory *m) {
   if (data == end) return 1;
   uint64_t size = stop - data < server.step ? stop - data : server.step;
   int64_t placed = place(m, p, p->at.address + p->filled, size);
+  // The mapping may have moved just now, which the kernel looks at first only: a second refusal tells that it has not.
+  if (placed < 0 && errno == ENOENT && size == PAGE) placed = place(m, p, p->at.address + p->filled, size);
   if (placed > 0) p->filled += placed, server.step = double_of(server.step);
   else if (errno == ENOENT && size > PAGE) server.step = PAGE;
   else if (errno == EEXIST || errno == ENOENT) p->filled += PAGE;
@@ -159,6 +163,13 @@ static int bring(struct memory *m) {
   else if (is_refused()) return 0;
   else die("chunk");
   return 1;
+}
+
+static int is_through(struct memory *m) {
+  if (pieces_unfilled(&m->pieces)) return 0;
+  if (!pieces_pending(&m->pieces) || m->patience-- == 0) return 1;
+  server.refused = 1;
+  return 0;
 }
 
 static void listen_all(int wait) {
@@ -178,13 +189,40 @@ static void serve(void) {
     for (size_t i = server.count; i-- > 0;) answer_all(&server.memories[i]);
     // One chunk in all, so that faults wait for one chunk only.
     for (size_t i = server.count; i-- > 0 && !bring(&server.memories[i]);)
-      if (!pieces_unfilled(&server.memories[i].pieces)) end_memory(&server.memories[i]);
+      if (is_through(&server.memories[i])) end_memory(&server.memories[i]);
   }
 }
 
 static int has_data(const struct region *r) {
   uint64_t stop, end = r->offset + r->length;
   return next_data(r->layer, r->offset, end, &stop) < end;
+}
+
+static int is_restored(const struct process *p, uint64_t address) {
+  for (size_t i = 0; i < p->present_count; i++)
+    if (address >= p->present[i].address && address < p->present[i].address + p->present[i].length) return 1;
+  return 0;
+}
+
+/* Pages that are there although nobody restored them: the kernel writes into memory on its own (restartable sequences, robust
+ * lists), and they hold nothing else. They would never be fetched, so they get their contents now. */
+static void refresh(const struct process *p, const struct region *r, int memory, int pagemap) {
+  uint64_t entries[512], stop, shift = r->offset - r->address, end = r->offset + r->length;
+  for (uint64_t at = r->offset; (at = next_data(r->layer, at, end, &stop)) < end;) {
+    uint64_t count = (stop - at) / PAGE < 512 ? (stop - at) / PAGE : 512;
+    ssize_t size = pread(pagemap, entries, count * 8, (at - shift) / PAGE * 8);
+    if (size != (ssize_t)count * 8) fail("page map");
+    for (uint64_t i = 0; i < count; i++, at += PAGE)
+      if (entries[i] >> 62 && !is_restored(p, at - shift)) copy_part(p->pid, memory, r, at - shift, at - shift + PAGE);
+  }
+}
+
+static int open_of(pid_t pid, const char *name, int flags) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+  int fd = open(path, flags | O_CLOEXEC);
+  if (fd < 0) fail(name);
+  return fd;
 }
 
 /* A region without contents is left to the kernel: programs reserve much that they never use. Others are watched as a whole,
@@ -197,13 +235,16 @@ static uint64_t watch(const struct process *process, int device) {
   struct uffdio_api api = {.api = UFFD_API, .features = FEATURES};
   if (ioctl(uffd, UFFDIO_API, &api) < 0) fail("userfaultfd events");
   struct memory *m = add_memory(uffd);
+  int memory = open_of(process->pid, "mem", O_RDWR), pagemap = open_of(process->pid, "pagemap", O_RDONLY);
   for (struct region *r = process->regions; r < process->regions + process->region_count; r++) {
     if (!has_data(r)) continue;
     struct uffdio_register request = {.range = {r->address, r->length}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+    refresh(process, r, memory, pagemap);
     if (ioctl(uffd, UFFDIO_REGISTER, &request) < 0) fail("register");
     pieces_add(&m->pieces, r);
     watched += r->length;
   }
+  close(memory), close(pagemap);
   return watched;
 }
 

@@ -77,43 +77,83 @@ static struct pieces cut(struct pieces *list, uint64_t from, uint64_t end) {
   return taken;
 }
 
-void pieces_free(struct pieces *list) { free(list->items), free(list->announced); }
+void pieces_free(struct pieces *list) { free(list->items), free(list->older); }
 
+int pieces_pending(const struct pieces *list) {
+  for (size_t i = 0; i < list->older_count; i++)
+    if (list->older[i].at.layer >= 0) return 1;
+  return 0;
+}
+
+/* The place stays known: it is watched, and may move. */
 void pieces_drop(struct pieces *list, uint64_t start, uint64_t end) {
   struct pieces dropped = cut(list, start, end);
+  for (size_t i = 0; i < dropped.count; i++) dropped.items[i].at.layer = NOTHING, dropped.items[i].filled = dropped.items[i].at.length;
+  if (dropped.count) replace(list, first_behind(list, start), 0, dropped.items, dropped.count);
   pieces_free(&dropped);
 }
 
-static void announce(struct pieces *list, uint64_t address, uint64_t length) {
-  list->announced = realloc(list->announced, (list->announced_count + 1) * sizeof *list->announced);
-  if (!list->announced) die("pieces");
-  list->announced[list->announced_count++] = (struct range){address, length};
+static void remember(struct pieces *list, size_t at, const struct piece *piece) {
+  list->older = realloc(list->older, (list->older_count + 1) * sizeof *piece);
+  if (!list->older) die("pieces");
+  memmove(list->older + at + 1, list->older + at, (list->older_count++ - at) * sizeof *piece);
+  list->older[at] = *piece;
 }
 
-static int overlap(const struct range *r, uint64_t start, uint64_t end) {
-  return r->address < end && r->address + r->length > start;
+static int overlaps(const struct piece *p, uint64_t start, uint64_t end) { return p->at.address < end && end_of(p) > start; }
+
+/* Takes what lies in [start, end) out of an older piece; the rest of it stays. */
+static struct piece take_older(struct pieces *list, size_t i, uint64_t start, uint64_t end) {
+  struct piece whole = list->older[i];
+  uint64_t from = whole.at.address > start ? whole.at.address : start, to = end_of(&whole) < end ? end_of(&whole) : end;
+  struct piece before = part_of(&whole, whole.at.address, from), behind = part_of(&whole, to, end_of(&whole));
+  memmove(list->older + i, list->older + i + 1, (--list->older_count - i) * sizeof whole);
+  if (behind.at.length) remember(list, i, &behind);
+  if (before.at.length) remember(list, i, &before);
+  return part_of(&whole, from, to);
 }
 
-/* The kernel tells that the old place was unmapped in another event, after this one was read: by then another thread may have
- * moved something else to it. In the same way something may move to where pieces still are, because the event that
- * unmapped them comes late. Both must not take away what is there now. */
+/* What moves: older pieces when there are any, because they were there first. */
+static struct pieces take_moved(struct pieces *list, uint64_t start, uint64_t end) {
+  struct pieces moved = {0};
+  for (size_t i = 0; i < list->older_count;) {
+    struct piece *p = &list->older[i];
+    uint64_t from = p->at.address > start ? p->at.address : start;
+    size_t at = first_behind(&moved, from);
+    int taken = at < moved.count && overlaps(&moved.items[at], from, end_of(p) < end ? end_of(p) : end);
+    if (p->at.layer == LEFT || !overlaps(p, start, end) || taken) {
+      i++;
+      continue;
+    }
+    struct piece part = take_older(list, i, start, end);
+    replace(&moved, at, 0, &part, 1);
+    i = 0;
+  }
+  return moved.count ? moved : cut(list, start, end);
+}
+
+/* Threads that change mappings tell of it after they have done so, and not always in the same order: another may have moved
+ * something to a place before the event is read that took away what was there. What is still there by our list is then
+ * kept as older, and the event that comes is about it. The unmapping of the place that something moved from is told in an
+ * event of its own, later. Nothing is placed meanwhile: the kernel refuses until all events are read. */
 void pieces_move(struct pieces *list, uint64_t from, uint64_t to, uint64_t length) {
-  struct pieces moved = cut(list, from, from + length), left = cut(list, to, to + length);
-  announce(list, from, length);
-  for (size_t i = 0; i < left.count; i++) announce(list, left.items[i].at.address, left.items[i].at.length);
+  struct pieces moved = take_moved(list, from, from + length), there = cut(list, to, to + length);
+  struct piece left = {{from, length, 0, LEFT}, length};
+  remember(list, list->older_count, &left);
+  for (size_t i = 0; i < there.count; i++) remember(list, list->older_count, &there.items[i]);
   for (size_t i = 0; i < moved.count; i++) moved.items[i].at.address += to - from;
   if (moved.count) replace(list, first_behind(list, to), 0, moved.items, moved.count);
-  pieces_free(&moved), pieces_free(&left);
+  pieces_free(&moved), pieces_free(&there);
 }
 
 void pieces_unmap(struct pieces *list, uint64_t start, uint64_t end) {
   size_t i = 0;
-  while (i < list->announced_count && !overlap(&list->announced[i], start, end)) i++;
-  if (i == list->announced_count) return pieces_drop(list, start, end);
-  uint64_t known = list->announced[i].address, known_end = known + list->announced[i].length;
-  list->announced[i] = list->announced[--list->announced_count];
-  if (known < start) announce(list, known, start - known);
-  if (known_end > end) announce(list, end, known_end - end);
-  if (start < known) pieces_unmap(list, start, known);
-  if (known_end < end) pieces_unmap(list, known_end, end);
+  while (i < list->older_count && !overlaps(&list->older[i], start, end)) i++;
+  if (i == list->older_count) {
+    struct pieces gone = cut(list, start, end);
+    return pieces_free(&gone);
+  }
+  struct piece known = take_older(list, i, start, end);
+  if (start < known.at.address) pieces_unmap(list, start, known.at.address);
+  if (end_of(&known) < end) pieces_unmap(list, end_of(&known), end);
 }

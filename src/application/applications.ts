@@ -226,12 +226,13 @@ export class Applications {
   }
 
   async #forget(record: ApplicationRecord): Promise<void> {
-    const { network, registry, store, emit } = this.#house;
+    const { network, registry, store, keeper, emit } = this.#house;
     network.forget(record.address);
     this.#byAddress.delete(record.address);
     const snapshots = await registry.listSnapshots(record.aid);
     await registry.remove(record.aid);
     for (const { id } of snapshots) await store.remove(id);
+    keeper.sweepSoon();
     await operations.removeFiles(this.#house, record);
     emit('removed', record);
   }

@@ -38,6 +38,7 @@ export class Keeper {
   /** Those that are not durable yet, with who waits for them. */
   readonly #pending = new Map<string, PromiseWithResolvers<void>>();
   #queue: Promise<unknown> = Promise.resolve();
+  #discarded: Promise<unknown> = Promise.resolve();
   #retry: NodeJS.Timeout | undefined;
   #sweep: NodeJS.Timeout | undefined;
   #closed = false;
@@ -105,9 +106,10 @@ export class Keeper {
     const durable = { manifest: path, digest, bytes, durable: true };
     const known = await registry.updateSnapshot(id, durable);
     // A wake that began with the provisional one still reads it, or waits for this very snapshot: nobody waits for it here.
-    lock
+    const discarded = lock
       .run(snapshot.aid, 'keeping a snapshot', () => store.discardStaged(id))
       .catch((err: unknown) => log.error({ err, snapshot: id }, 'a dump was left behind'));
+    this.#discarded = Promise.all([this.#discarded, discarded]);
     if (!known) await store.remove(id);
     if (snapshot.parent !== null) store.forget(snapshot.parent);
     if (known) this.#house.emit(record, { ...snapshot, ...durable, takenAt: manifest.takenAt });
@@ -156,11 +158,19 @@ export class Keeper {
     try {
       const victims = await this.#victims();
       for (const { id } of victims) await this.#remove(id);
-      if (victims.length > 0 && !this.#closed)
-        this.#sweep = setTimeout(() => void this.gc({ dryRun: false }).catch(() => undefined), SWEEP_AFTER).unref();
+      if (victims.length > 0) this.sweepSoon();
     } catch (err) {
       this.#house.log.error({ err }, 'removing old snapshots failed');
     }
+  }
+
+  /** What nothing needs any more is removed a while after the last time that this is called. */
+  sweepSoon(): void {
+    if (this.#closed) return;
+    clearTimeout(this.#sweep);
+    this.#sweep = setTimeout(() => {
+      this.gc({ dryRun: false }).catch((err: unknown) => this.#house.log.error({ err }, 'sweeping failed'));
+    }, SWEEP_AFTER).unref();
   }
 
   async #remove(id: string): Promise<void> {
@@ -247,5 +257,6 @@ export class Keeper {
     clearTimeout(this.#retry);
     clearTimeout(this.#sweep);
     await this.#queue;
+    await this.#discarded;
   }
 }

@@ -1,5 +1,6 @@
 /** How the memory of an application comes back: the fastest way that is correct for it, or the one that was asked for. */
 import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { MemoryChoice, WokenMemory } from '../api/index.ts';
 import { AppShotError } from '../common/index.ts';
 import { fillMemory } from '../environments/index.ts';
@@ -74,6 +75,10 @@ export const prepareMemory = async (work: Work, snapshot: string): Promise<void>
 export const memoryMounts = ({ house, layers = [] }: Work): { source: string; target: string }[] =>
   layers.map((layer) => ({ source: house.store.layer(layer), target: layerPath(layer.digest) }));
 
+/** Locked while memory comes back. */
+export const fillerLock = (house: House, aid: string): string =>
+  join(house.layout.application(aid).engineLog, 'filler');
+
 /** Puts the contents of layers into anonymous memory, now or as it is touched: the processes must not run before. */
 export const fillRestored = async (work: Work, environment: Environment): Promise<void> => {
   const { house, record, fillings, woken, manifest } = work;
@@ -88,7 +93,7 @@ export const fillRestored = async (work: Work, environment: Environment): Promis
     mode: woken.mode,
     processes: processes.filter(({ regions }) => regions.length > 0),
     layers: manifest.memory.layers.map((layer) => house.store.layer(layer)),
-    lock: `${house.layout.application(record.aid).engineLog}/filler`,
+    lock: fillerLock(house, record.aid),
     firstProcess: environment.pid,
   });
   environment.filled = done;

@@ -6,11 +6,14 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { State } from '../api/index.ts';
+import { fillerEnded } from '../environments/index.ts';
 import type { Environment } from '../environments/index.ts';
 import type { ApplicationChange, ApplicationRecord } from '../registry/index.ts';
 import type { Applications } from './applications.ts';
 import type { House } from './context.ts';
 import { removeFiles } from './operations.ts';
+import { fillerLock } from './memory.ts';
+import { captureFiles } from './files.ts';
 import { finishRewind } from './rewind.ts';
 import { isEngine, systemPid } from './processes.ts';
 
@@ -46,6 +49,9 @@ const move = async (
 const adopt = async (found: Case, environment: Environment): Promise<void> => {
   const { house, applications, record } = found;
   house.network.connect(record.address, environment);
+  environment.filled = fillerEnded(fillerLock(house, record.aid));
+  environment.filled.catch(() => undefined);
+  await environment.releaseGuard();
   applications.watch(record.state === 'running' ? record : await move(found, 'running', {}), environment);
 };
 
@@ -55,9 +61,21 @@ const lose = async (found: Case): Promise<void> => {
   await move(found, 'failed', { environment: null, failure });
 };
 
+/** A daemon that ended right after a sleep has not kept the files; nobody has changed them since. */
+const keepFiles = async ({ house, record }: Case): Promise<void> => {
+  const snapshot = record.snapshot && (await house.registry.getSnapshot(record.snapshot));
+  if (!snapshot || snapshot.durable || snapshot.tree !== null || snapshot.kind !== 'sleep') return;
+  await house.keeper
+    .capturing(async () => {
+      await house.registry.updateSnapshot(snapshot.id, { tree: await captureFiles(house, record.aid) });
+    })
+    .catch((err: unknown) => house.log.error({ err, aid: record.aid }, 'its files could not be kept'));
+};
+
 const keepAsleep = async (found: Case): Promise<void> => {
   const { house, applications, record, environment } = found;
   if (environment) await house.pool.discard(environment);
+  await keepFiles(found);
   const change = { environment: null, ...IDLE };
   const asleep =
     record.state === 'asleep'

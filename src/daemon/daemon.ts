@@ -111,6 +111,7 @@ export class Daemon {
     await house.network.shut({ remove: (await house.registry.list()).length === 0 });
     await applications.release();
     await house.keeper.close();
+    house.store.close();
     await house.pool.close();
     this.#shop.cgroups.close();
     await house.registry.close();

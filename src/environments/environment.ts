@@ -264,11 +264,6 @@ export class Environment implements EnvironmentIdentity {
     };
   }
 
-  /** Whether what is restored in it may map layers: the kernel lets PID 1 answer for calls that would see through them. */
-  async isGuarded(): Promise<boolean> {
-    return (await this.#control.call(['guard', 'state']))[1] !== 'none';
-  }
-
   /** While the guard is held nothing is traced or changed by it: a dump can begin. Calls that it answers wait. */
   async holdGuard(): Promise<void> {
     await this.#control.call(['guard', 'hold']);

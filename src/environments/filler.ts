@@ -2,14 +2,16 @@
  * The filler: gives restored processes the memory that lies in layers, before their first instruction (`copy`) or as they touch it
  * (`lazy`). It is a process of its own, which outlives the daemon; native/fill.c tells its protocol.
  */
-import { closeSync, openSync, writeFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { AppShotError } from '../common/index.ts';
-import { start } from '../exec/index.ts';
+import { run, start } from '../exec/index.ts';
 import type { Started } from '../exec/index.ts';
 
 /** Descriptors of layers begin here. */
 const FIRST_LAYER = 10;
+/** Terabytes take no longer, in ms. */
+const LONGEST_FILL = 3_600_000;
 
 /** Part of an address space, in bytes; whole pages. */
 export interface FillRange {
@@ -65,11 +67,17 @@ const launch = async (init: string, { mode, layers, lock, firstProcess, processe
     return await start(init, ['fill', mode, ...arguments_], {
       stdio: ['ignore', 'pipe', 'ignore', opened(job), ...between, ...descriptors],
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+      detached: true,
     });
   } finally {
     open.forEach((descriptor) => closeSync(descriptor));
     rmSync(job, { force: true });
   }
+};
+
+/** Resolves when nobody fills memory under this lock any more: a filler outlives the daemon that started it. */
+export const fillerEnded = async (lock: string): Promise<void> => {
+  if (existsSync(lock)) await run('flock', ['--shared', lock, 'true'], { timeoutMs: LONGEST_FILL });
 };
 
 /**

@@ -8,6 +8,6 @@ export type { Workshop } from './environment.ts';
 export { Pool } from './pool.ts';
 export { makeProbes, warmUp } from './probes.ts';
 export { insidePath, makeApplicationFiles, makeRoot, shownPaths } from './root.ts';
-export { fillMemory } from './filler.ts';
+export { fillMemory, fillerEnded } from './filler.ts';
 export type { FillPlan, FillProcess, FillRange } from './filler.ts';
 export { guardFilter } from './guard.ts';

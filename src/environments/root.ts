@@ -5,7 +5,7 @@
  * upper layer, which then hold the application's own. The overlay is made out here, since inside a user namespace the
  * kernel refuses it, and handed in as a descriptor.
  */
-import { chmodSync, chownSync, existsSync, mkdirSync, realpathSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import type { ProcessSpec, VolumeSpec } from '../api/index.ts';
 import { cloneTree, close, overlay, setOpaque } from '../kernel/index.ts';
@@ -41,14 +41,26 @@ const mirrorMode = (from: string, to: string): void => {
   chmodSync(to, mode & 0o7777);
 };
 
-/** Makes `path` in the upper layer over `lower` with the owner and mode that each part has there, which it would else cover. */
-const mirror = (upper: string, path: string, lower = '/'): string => {
+/**
+ * Makes `path` in the upper layer over `lower` with the owner and mode that each part has there, which it would else cover. Undefined
+ * where the application has something else than directories.
+ */
+const mirror = (upper: string, path: string, lower = '/'): string | undefined => {
   const target = join(upper, relative(lower, path));
-  if (path === lower || existsSync(target)) return target;
-  mirror(upper, dirname(path), lower);
+  if (path === lower) return target;
+  // What the application made a link or a file hides what lies below it here, and must not lead out of its own files.
+  if (mirror(upper, dirname(path), lower) === undefined) return undefined;
+  const found = lstatSync(target, { throwIfNoEntry: false });
+  if (found) return found.isDirectory() ? target : undefined;
   mkdirSync(target);
   if (existsSync(path)) mirrorMode(path, target);
   return target;
+};
+
+/** Hides what this machine has at `path` from the application. */
+const hide = (upper: string, path: string, lower = '/'): void => {
+  const target = mirror(upper, path, lower);
+  if (target !== undefined) setOpaque(target);
 };
 
 /** Directories that each application has for itself, empty at first. */
@@ -82,14 +94,14 @@ export const makeApplicationFiles = (
   for (const path of [files.upper, files.work, files.log, files.shm]) mkdirSync(path, { recursive: true });
   chmodSync(files.upper, 0o755);
   chmodSync(files.shm, 0o1777);
-  for (const path of outermost([...OWN, ...hidden])) setOpaque(mirror(files.upper, path));
+  for (const path of outermost([...OWN, ...hidden])) hide(files.upper, path);
   for (const [index, lower] of shown.entries()) {
     if (!isDirectory(lower)) continue;
     const { upper, work } = shownLayers(files, index);
     for (const directory of [upper, work]) mkdirSync(directory, { recursive: true });
     mirrorMode(lower, upper);
     const within = outermost(hidden).filter((path) => isBelow(path, lower));
-    for (const path of within) setOpaque(mirror(upper, path, lower));
+    for (const path of within) hide(upper, path, lower);
   }
 };
 

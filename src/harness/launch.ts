@@ -3,7 +3,7 @@
  *
  * The chain's process IDs begin high, so that those of the engine and its helpers, which are low, never meet them on restore.
  */
-import { statSync, writeFileSync, mkdirSync } from 'node:fs';
+import { lstatSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import type { ChainSpec } from '../api/index.ts';
@@ -32,10 +32,18 @@ export const checkSpecification = (spec: ChainSpec, identity: Identity): void =>
 
 /** Writes the files by which an application knows its own name (figure 16) into the root's upper directory. */
 export const writeIdentityFiles = (upper: string, { hostname, address }: Identity): void => {
-  mkdirSync(join(upper, 'etc'), { recursive: true, mode: 0o755 });
-  writeFileSync(join(upper, 'etc/hostname'), `${hostname}\n`);
-  writeFileSync(
-    join(upper, 'etc/hosts'),
+  const etc = join(upper, 'etc');
+  if (!lstatSync(etc, { throwIfNoEntry: false })) mkdirSync(etc, { mode: 0o755 });
+  // What an application made of its /etc, or of a file in it, must not lead out of its own files.
+  if (!lstatSync(etc).isDirectory()) return;
+  const write = (name: string, text: string): void => {
+    const path = join(etc, name);
+    rmSync(path, { force: true, recursive: true });
+    writeFileSync(path, text, { flag: 'wx', mode: 0o644 });
+  };
+  write('hostname', `${hostname}\n`);
+  write(
+    'hosts',
     `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n${address}\t${hostname}\n`,
   );
 };

@@ -90,6 +90,9 @@ export const overlay = ({ lower, upper, work, handles = false }: OverlayOptions)
     ...lowerOptions(lower),
     ['upperdir', escapeOverlayPath(upper)],
     ['workdir', escapeOverlayPath(work)],
+    // An upper layer that came from elsewhere must not say where in the lower one its directories lie.
+    ['redirect_dir', 'nofollow'],
+    ['metacopy', 'off'],
     ...(handles
       ? ([
           ['index', 'on'],

@@ -81,6 +81,7 @@ export class Layout {
 }
 
 export const draftIn = (directory: string, id: string): string => join(directory, `.${id}.draft`);
+export const isDraft = (name: string): boolean => name.startsWith('.') && name.endsWith('.draft');
 export const imagesIn = (directory: string): string => join(directory, 'images');
 export const manifestIn = (directory: string): string => join(directory, 'manifest.json');
 export const sealIn = (directory: string): string => join(directory, 'seal.json');

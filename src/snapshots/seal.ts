@@ -11,6 +11,8 @@ import { z } from 'zod';
 import { sealIn } from './layout.ts';
 
 const Seal = z.record(z.string(), z.string());
+/** What the kernel said of each file. */
+export type Seal = z.infer<typeof Seal>;
 
 /** A file's identity as far as the kernel vouches for it; undefined when it is not an ordinary file that exists. */
 const fingerprint = (path: string): string | undefined => {
@@ -29,19 +31,23 @@ export const within = (directory: string, names: readonly string[]): Sealable[] 
   names.map((name) => ({ name, path: join(directory, name) }));
 
 /** Remembers the files as they are now: they have just been verified, or just been written. */
-export const setSeal = (directory: string, files: readonly Sealable[]): void => {
-  const seal = Object.fromEntries(files.map(({ name, path }) => [name, fingerprint(path)]));
+export const setSeal = (directory: string, files: readonly Sealable[]): Seal => {
+  const seal = Object.fromEntries(files.map(({ name, path }) => [name, fingerprint(path) ?? '']));
   writeFileSync(sealIn(directory), JSON.stringify(seal), { mode: 0o600 });
+  return seal;
+};
+
+/** As it was set; an unreadable one vouches for nothing. */
+export const readSeal = (directory: string): Seal => {
+  try {
+    return Seal.parse(JSON.parse(readFileSync(sealIn(directory), 'utf8')));
+  } catch {
+    return {};
+  }
 };
 
 /** The files that the seal does not vouch for, by name. */
-export const unsealed = (directory: string, files: readonly Sealable[]): Set<string> => {
-  let seal: Record<string, string>;
-  try {
-    seal = Seal.parse(JSON.parse(readFileSync(sealIn(directory), 'utf8')));
-  } catch {
-    seal = {};
-  }
+export const unsealed = (seal: Seal, files: readonly Sealable[]): Set<string> => {
   const doubtful = files.filter(({ name, path }) => {
     const now = fingerprint(path);
     return now === undefined || now !== seal[name];

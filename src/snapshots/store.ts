@@ -5,19 +5,19 @@
  * perhaps folded into a layer. Before a restore it is verified.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, statfsSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync, statSync, statfsSync, writeFileSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { AppShotError, fsyncDir } from '../common/index.ts';
 import type { SnapshotRecord } from '../registry/index.ts';
 import { checksum } from './checksum.ts';
 import type { Layout } from './layout.ts';
-import { draftIn, imagesIn, manifestIn } from './layout.ts';
+import { draftIn, imagesIn, isDraft, manifestIn } from './layout.ts';
 import { Manifest, SNAPSHOT_FORMAT } from './manifest.ts';
 import type { FileEntry, LayerEntry, ManifestFacts } from './manifest.ts';
 import { LayerError, layerDigest, unpackLayer } from './memory/layer.ts';
-import { setSeal, unsealed, within } from './seal.ts';
-import type { Sealable } from './seal.ts';
+import { readSeal, setSeal, unsealed, within } from './seal.ts';
+import type { Seal, Sealable } from './seal.ts';
 import { isPages } from './settle-job.ts';
 import { runSettling } from './settle.ts';
 
@@ -68,8 +68,8 @@ const availableMemory = (): number => {
 export class SnapshotStore {
   readonly #layout: Layout;
   readonly #options: StoreOptions;
-  /** Manifests that were read and found good, so that a wake need not read them again. */
-  readonly #verified = new Map<string, { digest: string; manifest: Manifest }>();
+  /** Manifests that were read and found good, with their seals, so that a wake need not read them again. */
+  readonly #verified = new Map<string, { digest: string; manifest: Manifest; seal: Seal }>();
   /** The directories of snapshots that are being written. */
   readonly #drafts = new Map<string, string>();
 
@@ -121,12 +121,12 @@ export class SnapshotStore {
     const manifest: Manifest = { format: SNAPSHOT_FORMAT, id, takenAt, ...facts, memory, tree: null, files };
     const text = JSON.stringify(manifest);
     writeFileSync(manifestIn(draft), text, { mode: 0o600 });
-    this.#seal(draft, manifest);
+    const seal = this.#seal(draft, manifest);
     const directory = join(dirname(draft), id);
     renameSync(draft, directory);
     this.#drafts.delete(id);
     const digest = sha256(text);
-    this.#verified.set(id, { digest, manifest });
+    this.#verified.set(id, { digest, manifest, seal });
     return { manifest, path: manifestIn(directory), digest, bytes: sum(files) };
   }
 
@@ -166,7 +166,7 @@ export class SnapshotStore {
     const { id } = manifest;
     const text = JSON.stringify(manifest, undefined, 1);
     await writeFile(manifestIn(draft), text, { mode: 0o600 });
-    this.#seal(draft, manifest);
+    const seal = this.#seal(draft, manifest);
     await Promise.all([flush(manifestIn(draft)), fsyncDir(imagesIn(draft)), fsyncDir(draft)]);
     const directory = this.#layout.snapshot(id);
     // An earlier attempt, of which the registry never heard.
@@ -174,6 +174,7 @@ export class SnapshotStore {
     await rename(draft, directory);
     await fsyncDir(this.#layout.snapshots);
     const digest = sha256(text);
+    this.#verified.set(id, { digest, manifest, seal });
     return { manifest, path: `snapshots/${id}/${MANIFEST}`, digest, bytes: sum(manifest.files) };
   }
 
@@ -227,8 +228,8 @@ export class SnapshotStore {
     ];
   }
 
-  #seal(directory: string, manifest: Manifest): void {
-    setSeal(directory, this.#sealables(directory, manifest));
+  #seal(directory: string, manifest: Manifest): Seal {
+    return setSeal(directory, this.#sealables(directory, manifest));
   }
 
   /**
@@ -239,8 +240,10 @@ export class SnapshotStore {
   async verify(known: Known): Promise<Manifest> {
     const { id, digest } = known;
     const directory = this.#directory(known);
+    const cached = this.#verified.get(id);
     const manifest = this.read(known);
-    const doubtful = unsealed(directory, this.#sealables(directory, manifest));
+    let seal = cached?.digest === digest ? cached.seal : readSeal(directory);
+    const doubtful = unsealed(seal, this.#sealables(directory, manifest));
     if (doubtful.has(MANIFEST)) this.#readManifest(known);
     for (const file of manifest.files.filter(({ name }) => doubtful.has(name)))
       await this.#verifyFile(id, directory, file);
@@ -250,11 +253,11 @@ export class SnapshotStore {
     // The seal only saves the next reading: a full disk must not keep what is intact from waking.
     if (doubtful.size > 0)
       try {
-        this.#seal(directory, manifest);
+        seal = this.#seal(directory, manifest);
       } catch {
         // The next one reads again.
       }
-    this.#verified.set(id, { digest, manifest });
+    this.#verified.set(id, { digest, manifest, seal });
     return manifest;
   }
 
@@ -325,12 +328,23 @@ export class SnapshotStore {
     await rm(this.#layout.draft(id), { recursive: true, force: true });
   }
 
-  /** Removes what no record names: drafts, and snapshots that were written but never committed. */
+  /** Removes what no record names: drafts, also of layers, and snapshots that were written but never committed. */
   async sweep(known: readonly Known[]): Promise<void> {
     const kept = new Set(known.map((one) => this.#directory(one)));
     for (const parent of [this.#layout.snapshots, this.#layout.staging, this.#options.stage])
       for (const name of await readdir(parent))
         if (!kept.has(join(parent, name))) await rm(join(parent, name), { recursive: true, force: true });
+    for (const name of await readdir(this.#layout.layers))
+      if (isDraft(name)) await rm(join(this.#layout.layers, name), { force: true });
+  }
+
+  /** The place in memory goes, unless something in it is not durable yet. */
+  close(): void {
+    try {
+      rmdirSync(this.#options.stage);
+    } catch {
+      // The next daemon finds it.
+    }
   }
 
   hasLayer(digest: string): boolean {

@@ -13,7 +13,7 @@ import type { RunResult } from '../../src/exec/index.ts';
 import { compileInit } from '../../src/setup/init-program.ts';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/', import.meta.url));
-const OPERATIONS = '1200';
+const OPERATIONS = '800';
 const random = Math.floor(Math.random() * 1e9);
 
 let directory: string;
@@ -68,7 +68,7 @@ test.each([
   ['wait', '1 -'],
   ['user code', '0 -'],
 ])('a task that is stopped in %s goes on there', async (kind, expected) => {
-  const waiting = await start(program('waits'), [kind], { stdout: 'pipe' });
+  const waiting = await start(program('waits'), [kind]);
   const said = new Promise<string>((resolve) => {
     let text = '';
     waiting.stdout?.on('data', (bytes: Buffer) => (text += bytes.toString()));

@@ -1,8 +1,10 @@
 /**
- * Real programs with their real clients: run, use, sleep, nothing left, wake by the first packet, use again; then ten more
- * turns without a leak. No test here asks for a wake: packets do.
+ * Real programs with their real clients: run, use, sleep, nothing left, wake by the first packet, use again; then ten turns in each
+ * mode of memory without a leak, so that every mode follows every other.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Client } from '../../src/api/client.ts';
+import type { MemoryMode } from '../../src/api/index.ts';
 import { launch } from '../support/application.ts';
 import { createLab } from '../support/lab.ts';
 import type { Lab } from '../support/lab.ts';
@@ -10,7 +12,10 @@ import { expectNothingLeft, settledInventory } from '../support/nothing-left.ts'
 import type { Inventory } from '../support/nothing-left.ts';
 import { PROGRAMS } from '../support/programs/index.ts';
 
-const MORE_TURNS = 10;
+/** What slept with its memory in one mode wakes in another: nine turns have each of the nine pairs, the last with the first. */
+const ROUND: readonly MemoryMode[] = ['layer', 'layer', 'lazy', 'lazy', 'copy', 'copy', 'layer', 'copy', 'lazy'];
+/** Ten of each. */
+const TURNS: readonly MemoryMode[] = [...ROUND, ...ROUND, ...ROUND, 'layer', 'lazy', 'copy'];
 
 let lab: Lab;
 let baseline: Inventory;
@@ -31,14 +36,31 @@ test.each(PROGRAMS)('$name sleeps and wakes with its state and connections', asy
   await program.ready(at);
   const work = await program.begin(at);
   const idle = await program.openIdle(at);
-  for (let turn = 0; turn <= MORE_TURNS; turn += 1) {
+  const uses = [() => work.goOn(), () => idle.check()];
+
+  // The packet that wakes is a new connection's, then the idle connection's.
+  for (const inTurn of [uses, uses.toReversed()]) {
     expect(await app.sleep()).toMatchObject({ aid: app.aid, state: 'asleep' });
     await expectNothingLeft(lab, baseline);
-    // In turns, the packet that wakes is a new connection's and the idle connection's.
-    const uses = [() => work.goOn(), () => idle.check()];
-    for (const use of turn % 2 === 0 ? uses : uses.toReversed()) await use();
+    for (const use of inTurn) await use();
     expect(await app.state()).toBe('running');
   }
+
+  // As the command line does, without its start at each of so many turns.
+  const client = new Client(lab.runDirectory);
+  for (const [turn, mode] of TURNS.entries()) {
+    await client.sleep(app.aid);
+    expect(await client.wake(app.aid, { memory: mode }), `turn ${turn}`).toMatchObject({
+      state: 'running',
+      memory: { mode },
+    });
+    await idle.check();
+    // Five is prime to nine: each time after another pair.
+    if (turn % 5 === 4) await work.goOn();
+  }
+
+  await client.sleep(app.aid);
+  await expectNothingLeft(lab, baseline);
   await work.close();
   await idle.close();
   await app.remove();

@@ -10,7 +10,8 @@ const TARGETS: readonly Target[] = ['running', 'asleep', 'stopped'];
 /** Every passage there is: operation, the state it leads through, and its steps. */
 const PASSAGES: Record<string, readonly [operation: string, through: State, steps: string]> = {
   'registered to running': ['run', 'starting', 'files environment root identity launch connect'],
-  'running to asleep': ['sleep', 'sleeping', 'check settle disconnect save commit end'],
+  'running to asleep': ['sleep', 'sleeping', 'check settle disconnect save commit end keep'],
+  'running to running': ['snapshot', 'snapshotting', 'check settle disconnect save record resume'],
   'running to stopped': ['stop', 'stopping', 'terminate leave end'],
   'asleep to running': ['wake', 'waking', 'verify environment root identity restore connect'],
   'failed to stopped': ['stop', 'stopping', 'leave end'],

@@ -22,11 +22,15 @@ export const snapshotOf = (aid: string, id: string): SnapshotRecord => ({
   id,
   aid,
   takenAt: '2026-01-02T03:04:05.678Z',
+  kind: 'sleep',
   bytes: 3 * 2 ** 40,
   parent: null,
   manifest: `snapshots/${id}/manifest.json`,
-  digest: 'sha256:00',
+  digest: '0'.repeat(64),
+  durable: false,
   pinned: true,
+  expiresAt: null,
+  tree: null,
 });
 
 const failsWith = (code: string) => expect.objectContaining({ code }) as Error;
@@ -168,6 +172,44 @@ export const registryContract = (open: () => Promise<Registry>): void => {
       expect(await registry.removeSnapshot('S2')).toBe(true);
       expect(await registry.removeSnapshot('S2')).toBe(false);
       expect(await registry.listSnapshots(aid)).toHaveLength(1);
+    });
+
+    it('change in what may change, and in nothing that was not named', async () => {
+      const registry = await opened();
+      const { aid } = await registry.registerApplication(registrationOf('web'));
+      const [one, other] = [
+        snapshotOf(aid, 'S1'),
+        { ...snapshotOf(aid, 'S2'), kind: 'fork', parent: 'S1' } as const,
+      ];
+      await registry.addSnapshot(one);
+      await registry.addSnapshot(other);
+      const tree = '1'.repeat(64);
+      expect(await registry.updateSnapshot('S1', { tree })).toEqual({ ...one, tree });
+      const kept = {
+        bytes: 7,
+        manifest: '/elsewhere/manifest.json',
+        digest: '2'.repeat(64),
+        durable: true,
+        pinned: false,
+        expiresAt: '2027-01-02T03:04:05.678Z',
+      };
+      expect(await registry.updateSnapshot('S1', kept)).toEqual({ ...one, tree, ...kept });
+      expect(await registry.getSnapshot('S1')).toEqual({ ...one, tree, ...kept });
+      expect(await registry.updateSnapshot('S1', { expiresAt: null })).toMatchObject({
+        durable: true,
+        expiresAt: null,
+      });
+      expect(await registry.listSnapshots()).toEqual([{ ...one, tree, ...kept, expiresAt: null }, other]);
+    });
+
+    it('that are gone do not change', async () => {
+      const registry = await opened();
+      const { aid } = await registry.registerApplication(registrationOf('web'));
+      await registry.addSnapshot(snapshotOf(aid, 'S1'));
+      await registry.removeSnapshot('S1');
+      expect(await registry.updateSnapshot('S1', { durable: true })).toBeUndefined();
+      expect(await registry.getSnapshot('S1')).toBeUndefined();
+      expect(await registry.listSnapshots()).toEqual([]);
     });
 
     it('are not recorded for an application that has moved on or is gone', async () => {
