@@ -76,7 +76,35 @@ static const char *launch(struct fields *f) {
   return NULL;
 }
 
+/* What becomes of the stages that the engine asks about while it restores: those in `tell` (names, each behind a comma) are the
+ * daemon's to answer, all others are answered at once with `reply`; it is empty when the daemon wants all of them. */
+static struct {
+  char tell[256];
+  unsigned char reply[64];
+  size_t reply_size;
+  int guard; /* the guard begins when all memory is in place */
+} stages;
+
+static int take_hexadecimal(const char *text) {
+  size_t size = strlen(text) / 2;
+  if (size > sizeof stages.reply) return -1;
+  for (size_t i = 0; i < size; i++)
+    if (sscanf(text + 2 * i, "%2hhx", &stages.reply[i]) != 1) return -1;
+  return stages.reply_size = size, 0;
+}
+
+/* engine TELL REPLY GUARD and a message: the fields hold for a whole conversation; they are empty in all but its first message. */
+static int take_stages(struct fields *f) {
+  char *tell = field(f), *reply = field(f), *guard = field(f);
+  if (!tell || !reply || !guard || strlen(tell) >= sizeof stages.tell || strlen(reply) % 2) return errno = EINVAL, -1;
+  if (!*reply) return 0;
+  snprintf(stages.tell, sizeof stages.tell, "%s", tell);
+  stages.guard = *guard != 0;
+  return take_hexadecimal(reply) < 0 ? errno = EINVAL, -1 : 0;
+}
+
 static const char *pass_to_engine(struct fields *f, int *fds, int count) {
+  if (take_stages(f) < 0) return "stages";
   for (int i = 0; i < count; i++)
     if (dup2(fds[i], FIRST_PASSED + i) < 0) return "descriptors";
   if (self.engine < 0) return errno = EPIPE, "engine";
@@ -190,11 +218,34 @@ static void lose_daemon(void) {
   if (self.asked && self.engine >= 0) close(self.engine), self.engine = -1;
 }
 
+static int is_among(const char *list, const char *data, size_t size) {
+  char name[64];
+  for (const char *at = list; *at == ',';) {
+    size_t length = strcspn(++at, ",");
+    snprintf(name, sizeof name, "%.*s", (int)length, at);
+    if (length < sizeof name && memmem(data, size, name, length)) return 1;
+    at += length;
+  }
+  return 0;
+}
+
+/* A notification (rpc.proto: a criu_resp that begins with `type` = NOTIFY, and holds the stage's name) that the daemon need not hear of. */
+static int answer_stage(const char *data, size_t size) {
+  if (!stages.reply_size || size < 2 || memcmp(data, "\x08\x06", 2)) return 0;
+  if (is_among(stages.tell, data, size)) return 0;
+  if (stages.guard && is_among(",post-restore", data, size)) guard_turn("go");
+  return send(self.engine, stages.reply, stages.reply_size, MSG_NOSIGNAL) == (ssize_t)stages.reply_size;
+}
+
 static void hear_engine(void) {
-  if (!relay_engine(self.engine, self.daemon, "criu", 5)) {
+  static char data[1 << 20] = "criu";
+  ssize_t size = recv(self.engine, data + 5, sizeof data - 5, 0);
+  if (size <= 0) {
     close(self.engine), self.engine = -1, tell("criu-ended", "", "");
     return;
   }
+  if (answer_stage(data + 5, size)) return;
+  send_frame(self.daemon, data, size + 5);
   self.asked = 1;
   if (self.daemon < 0) lose_daemon();
 }

@@ -26,4 +26,4 @@ export { GHOST_LIMIT, dumpOptions, restoreOptions } from './options.ts';
 export { Schema } from './schema.ts';
 export type { Fields } from './schema.ts';
 export { EngineSession } from './session.ts';
-export type { EngineChannel, OnStage } from './session.ts';
+export type { EngineChannel, OnStage, Stages } from './session.ts';

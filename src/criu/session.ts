@@ -14,10 +14,28 @@ const CHECK = 3;
 const NOTIFY = 6;
 
 export interface EngineChannel {
-  /** Sends one message with descriptors that the engine's side places at its agreed numbers. */
-  send(message: Uint8Array, descriptors?: readonly number[]): void | Promise<void>;
+  /**
+   * Sends one message with descriptors that the engine's side places at its agreed numbers. What comes with the first message of a
+   * restore says which stages are told.
+   */
+  send(message: Uint8Array, descriptors?: readonly number[], standing?: StandingAnswer): void | Promise<void>;
   /** The one receiver of messages; `undefined` says that the engine has gone. */
   receive(handler: (message: Uint8Array | undefined) => void): void;
+}
+
+/** An answer that is given near the engine, without asking, to all stages that are not `tell`. */
+export interface StandingAnswer {
+  readonly tell: readonly string[];
+  readonly reply: Uint8Array;
+  /** The guard begins when memory is in place, before anything runs. */
+  readonly guard: boolean;
+}
+
+/** What is done at stages of a restore. */
+export interface Stages {
+  readonly tell: readonly string[];
+  readonly guard: boolean;
+  readonly onStage: OnStage;
 }
 
 /** Called with the name of the stage, such as `post-dump`, and the root's PID where the engine tells it; false or a rejection makes the engine give up and undo. */
@@ -52,10 +70,13 @@ export class EngineSession {
     return this.#converse(DUMP, { ...options, notifyScripts: true }, [], onStage);
   }
 
-  /** Restores; resolves to the PID of the tree's root, as the engine sees it. Stages are told only to who asks. */
-  async restore(options: Fields, descriptors: readonly number[], onStage?: OnStage): Promise<number> {
-    const opts = { ...options, notifyScripts: onStage !== undefined };
-    const { success, response } = await this.#converse(RESTORE, opts, descriptors, onStage ?? (() => true));
+  /** Restores; resolves to the PID of the tree's root, as the engine sees it. Stages that are not `tell` are answered without asking. */
+  async restore(options: Fields, descriptors: readonly number[], stages: Stages): Promise<number> {
+    const { tell, guard, onStage } = stages;
+    const opts = { ...options, notifyScripts: guard || tell.length > 0 };
+    const reply = this.#schema.encode('criu_req', { type: NOTIFY, notifySuccess: true });
+    const standing = { tell, guard, reply };
+    const { success, response } = await this.#converse(RESTORE, opts, descriptors, onStage, standing);
     const pid = (response['restore'] as Fields | undefined)?.['pid'];
     if (!success || typeof pid !== 'number' || pid <= 0)
       throw failure(textOf(response, 'crErrmsg') || 'it could not restore the processes');
@@ -75,6 +96,7 @@ export class EngineSession {
     opts: Fields,
     descriptors: readonly number[],
     onStage: OnStage,
+    standing?: StandingAnswer,
   ): Promise<EngineAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<EngineAnswer>();
     // Why a stage was refused matters more than the engine's answer to that.
@@ -99,11 +121,15 @@ export class EngineSession {
       await this.#send({ type: NOTIFY, notifySuccess: accepted });
     };
     this.#channel.receive((bytes) => void handle(bytes).catch(reject));
-    this.#send({ type, opts }, descriptors).catch(reject);
+    this.#send({ type, opts }, descriptors, standing).catch(reject);
     return promise;
   }
 
-  async #send(request: Fields, descriptors: readonly number[] = []): Promise<void> {
-    await this.#channel.send(this.#schema.encode('criu_req', request), descriptors);
+  async #send(
+    request: Fields,
+    descriptors: readonly number[] = [],
+    standing?: StandingAnswer,
+  ): Promise<void> {
+    await this.#channel.send(this.#schema.encode('criu_req', request), descriptors, standing);
   }
 }

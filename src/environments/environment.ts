@@ -255,8 +255,14 @@ export class Environment implements EnvironmentIdentity {
   /** The engine that waits inside; descriptors are placed from 20 on. */
   get engine(): EngineChannel {
     return {
-      send: async (message, descriptors = []) => {
-        await this.#control.call(['engine'], descriptors, message).catch((cause: unknown) => {
+      send: async (message, descriptors = [], standing) => {
+        const { tell = [], guard = false, reply = new Uint8Array() } = standing ?? {};
+        const stages = [
+          tell.map((stage) => `,${stage}`).join(''),
+          Buffer.from(reply).toString('hex'),
+          guard ? 'guard' : '',
+        ];
+        await this.#control.call(['engine', ...stages], descriptors, message).catch((cause: unknown) => {
           throw new AppShotError('ENGINE_FAILED', { reason: 'it ended before it was asked' }, { cause });
         });
       },

@@ -30,9 +30,9 @@ export interface Sealable {
 export const within = (directory: string, names: readonly string[]): Sealable[] =>
   names.map((name) => ({ name, path: join(directory, name) }));
 
-/** Remembers the files as they are now: they have just been verified, or just been written. */
-export const setSeal = (directory: string, files: readonly Sealable[]): Seal => {
-  const seal = Object.fromEntries(files.map(({ name, path }) => [name, fingerprint(path) ?? '']));
+/** Remembers the files as they are now: they have just been verified, or just been written; but for those that are `known` already. */
+export const setSeal = (directory: string, files: readonly Sealable[], known: Seal = {}): Seal => {
+  const seal = Object.fromEntries(files.map(({ name, path }) => [name, known[name] ?? fingerprint(path) ?? '']));
   writeFileSync(sealIn(directory), JSON.stringify(seal), { mode: 0o600 });
   return seal;
 };

@@ -54,6 +54,9 @@ const flush = async (path: string): Promise<void> => {
   await file.sync();
 };
 
+/** A layer's name in seals and messages. */
+const layerIn = (digest: string): string => `layers/${digest}`;
+
 const freeBytes = (path: string): number => {
   const { bavail, bsize } = statfsSync(path);
   return bavail * bsize;
@@ -70,6 +73,8 @@ export class SnapshotStore {
   readonly #options: StoreOptions;
   /** Manifests that were read and found good, with their seals, so that a wake need not read them again. */
   readonly #verified = new Map<string, { digest: string; manifest: Manifest; seal: Seal }>();
+  /** What the kernel said of layers when they were known to be right. */
+  readonly #layerSeals = new Map<string, string>();
   /** The directories of snapshots that are being written. */
   readonly #drafts = new Map<string, string>();
 
@@ -87,6 +92,8 @@ export class SnapshotStore {
   begin(id: string, bytes: number): string {
     const { stage } = this.#options;
     const needed = bytes * MARGIN;
+    // Memory is everybody's: somebody may have tidied it up.
+    mkdirSync(stage, { recursive: true, mode: 0o700 });
     if (freeBytes(this.#layout.directory) < needed)
       throw new AppShotError('NO_SPACE', { path: this.#layout.directory, step: 'saving the application' });
     const roomy = Math.min(freeBytes(stage), availableMemory() / 2) > needed;
@@ -121,7 +128,7 @@ export class SnapshotStore {
     const manifest: Manifest = { format: SNAPSHOT_FORMAT, id, takenAt, ...facts, memory, tree: null, files };
     const text = JSON.stringify(manifest);
     writeFileSync(manifestIn(draft), text, { mode: 0o600 });
-    const seal = this.#seal(draft, manifest);
+    const seal = setSeal(draft, this.#sealables(draft, manifest), this.#sealsOfLayers(facts.parent, layers));
     const directory = join(dirname(draft), id);
     renameSync(draft, directory);
     this.#drafts.delete(id);
@@ -224,12 +231,26 @@ export class SnapshotStore {
   #sealables(directory: string, { files, memory }: Manifest): Sealable[] {
     return [
       ...within(directory, [MANIFEST, ...files.map(({ name }) => name)]),
-      ...memory.layers.map(({ digest }) => ({ name: `layers/${digest}`, path: this.#layout.layer(digest) })),
+      ...memory.layers.map(({ digest }) => ({ name: layerIn(digest), path: this.#layout.layer(digest) })),
     ];
   }
 
   #seal(directory: string, manifest: Manifest): Seal {
-    return setSeal(directory, this.#sealables(directory, manifest));
+    const seal = setSeal(directory, this.#sealables(directory, manifest));
+    this.#remember(manifest, seal);
+    return seal;
+  }
+
+  #remember({ memory }: Manifest, seal: Seal): void {
+    for (const { digest } of memory.layers) this.#layerSeals.set(digest, seal[layerIn(digest)] ?? '');
+  }
+
+  /** Layers that processes have mapped are not read again for a new seal: the one under which they woke must still hold. */
+  #sealsOfLayers(parent: string | null, layers: readonly LayerEntry[]): Seal {
+    const seal = parent === null ? {} : readSeal(this.#layout.snapshot(parent));
+    return Object.fromEntries(
+      layers.map(({ digest }) => [layerIn(digest), this.#layerSeals.get(digest) ?? seal[layerIn(digest)] ?? '']),
+    );
   }
 
   /**
@@ -247,7 +268,7 @@ export class SnapshotStore {
     if (doubtful.has(MANIFEST)) this.#readManifest(known);
     for (const file of manifest.files.filter(({ name }) => doubtful.has(name)))
       await this.#verifyFile(id, directory, file);
-    for (const layer of manifest.memory.layers.filter((one) => doubtful.has(`layers/${one.digest}`)))
+    for (const layer of manifest.memory.layers.filter((one) => doubtful.has(layerIn(one.digest))))
       await this.#verifyLayer(id, layer);
     this.#refuseStrangers(id, directory, manifest);
     // The seal only saves the next reading: a full disk must not keep what is intact from waking.
@@ -257,6 +278,7 @@ export class SnapshotStore {
       } catch {
         // The next one reads again.
       }
+    this.#remember(manifest, seal);
     this.#verified.set(id, { digest, manifest, seal });
     return manifest;
   }
@@ -295,7 +317,7 @@ export class SnapshotStore {
   }
 
   async #verifyLayer(id: string, { digest, size }: LayerEntry): Promise<void> {
-    const [path, name] = [this.#layout.layer(digest), `layers/${digest}`];
+    const [path, name] = [this.#layout.layer(digest), layerIn(digest)];
     const found = lstatSync(path, { throwIfNoEntry: false });
     if (!found?.isFile()) throw corrupt(id, name, 'it is missing');
     if (found.size !== size) throw corrupt(id, name, `it has ${found.size} bytes instead of ${size}`);
@@ -376,7 +398,9 @@ export class SnapshotStore {
     for (const name of dead) {
       const path = join(this.#layout.layers, name);
       bytes += (lstatSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512;
-      if (!dryRun) await rm(path, { force: true });
+      if (dryRun) continue;
+      this.#layerSeals.delete(name);
+      await rm(path, { force: true });
     }
     return { count: dead.length, bytes };
   }

@@ -2,7 +2,7 @@
  * Real programs with their real clients: run, use, sleep, nothing left, wake by the first packet, use again; then ten turns in each
  * mode of memory without a leak, so that every mode follows every other.
  */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import { Client } from '../../src/api/client.ts';
 import type { MemoryMode } from '../../src/api/index.ts';
 import { launch } from '../support/application.ts';
@@ -32,6 +32,8 @@ afterAll(async () => {
 
 test.each(PROGRAMS)('$name sleeps and wakes with its state and connections', async (program) => {
   const app = await launch(lab, program.name, program.launch);
+  // What is left of it would fail the ones after it.
+  onTestFailed(() => app.remove());
   const at = { lab, address: app.address };
   await program.ready(at);
   const work = await program.begin(at);

@@ -58,6 +58,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   await app.sleep();
+  await app.kept();
 });
 
 afterAll(async () => {

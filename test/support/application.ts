@@ -1,7 +1,16 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import { stringify } from 'yaml';
-import type { AppDetail, AppView, CheckReport, SleepResult, WakeResult } from '../../src/api/index.ts';
+import type {
+  AppDetail,
+  AppView,
+  CheckReport,
+  HistoryEntry,
+  SleepResult,
+  WakeResult,
+} from '../../src/api/index.ts';
+import { eventually } from './eventually.ts';
 import type { Lab } from './lab.ts';
 
 /** A process as `appshot.yaml` describes it. */
@@ -27,6 +36,10 @@ export interface Application {
   check(): Promise<CheckReport>;
   inspect(): Promise<AppDetail>;
   state(): Promise<AppView['state']>;
+  /** Oldest first. */
+  history(): Promise<HistoryEntry[]>;
+  /** Settles when all its snapshots are durable. */
+  kept(): Promise<HistoryEntry[]>;
   stop(): Promise<void>;
   /** Ends and removes it, whatever its state. */
   remove(): Promise<void>;
@@ -66,6 +79,17 @@ export const applicationOf = (lab: Lab, view: AppView): Application => {
     check: async () => (await lab.appshot('check', '--json', aid)).json<CheckReport>(),
     inspect: () => ask<AppDetail>('inspect'),
     state: async () => (await ask<AppDetail>('inspect')).state,
+    history: () => ask<HistoryEntry[]>('history'),
+    kept: () =>
+      eventually(
+        async () => {
+          const entries = await ask<HistoryEntry[]>('history');
+          expect(entries.filter(({ durable }) => !durable)).toEqual([]);
+          return entries;
+        },
+        30_000,
+        50,
+      ),
     stop: async () => {
       await lab.succeed('stop', aid);
     },

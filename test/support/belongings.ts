@@ -7,7 +7,8 @@
  * namespace with, or descends from, one that does. Mentions in other mounts do not count: a mount of the lab may be seen
  * from anywhere on the machine.
  */
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../../src/exec/index.ts';
 
@@ -145,3 +146,13 @@ export const descriptorsOf = (pid: number): string[] =>
   readdirSync(`/proc/${pid}/fd`)
     .map((fd) => readOr(() => readlinkSync(`/proc/${pid}/fd/${fd}`)))
     .filter((target) => target !== 'anon_inode:inotify');
+
+/** Where the daemon with this run directory has its dumps until they are durable. */
+export const stageOf = (runDirectory: string): string =>
+  `/dev/shm/appshot-${createHash('sha256').update(runDirectory).digest('hex').slice(0, 6)}`;
+
+/** The stages of all daemons that have their run directories in the lab's. */
+export const stagesOf = ({ directory }: Pick<LabMarks, 'directory'>): string[] =>
+  (existsSync(directory) ? readdirSync(directory) : [])
+    .map((name) => stageOf(join(directory, name)))
+    .filter((stage) => existsSync(stage));

@@ -6,7 +6,7 @@ import { existsSync, readdirSync, rmSync, rmdirSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '../../src/exec/index.ts';
-import { cgroupRootsOf, cgroupsOf, mountsOf, processesOf } from './belongings.ts';
+import { cgroupRootsOf, cgroupsOf, mountsOf, processesOf, stagesOf } from './belongings.ts';
 import type { LabMarks } from './belongings.ts';
 import { eventually } from './eventually.ts';
 
@@ -49,7 +49,8 @@ export const removeEverything = async (lab: LabMarks): Promise<void> => {
   await removeCgroups(roots);
   for (const mount of mountsOf(lab)) await run('umount', ['--lazy', mount], { acceptExit: [0, 32] });
   if (existsSync(`/run/netns/${lab.name}`)) await run('ip', ['netns', 'delete', lab.name]);
-  rmSync(lab.directory, { recursive: true, force: true, maxRetries: 5 });
+  for (const directory of [...stagesOf(lab), lab.directory])
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
 };
 
 const alive = (pid: number): boolean => existsSync(`/proc/${pid}`);

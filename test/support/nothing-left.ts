@@ -7,6 +7,7 @@ import {
   linksOf,
   mountsOf,
   processesOf,
+  stagesOf,
   systemVObjects,
 } from './belongings.ts';
 import { eventually } from './eventually.ts';
@@ -21,6 +22,8 @@ export interface Inventory {
   readonly systemV: readonly string[];
   readonly environments: readonly string[];
   readonly descriptors: readonly string[];
+  /** Dumps that are not durable yet. */
+  readonly staged: readonly string[];
 }
 
 /** ULIDs, hexadecimal and decimal numbers become stars, so that one environment looks like the next. */
@@ -47,6 +50,7 @@ const inventory = async (lab: Lab): Promise<Inventory> => {
     systemV: systemVObjects(),
     environments: sorted(lab, readdirSync(lab.runDirectory, { recursive: true }).map(String)),
     descriptors: sorted(lab, descriptorsOf(daemon)),
+    staged: stagesOf(lab).flatMap((stage) => readdirSync(stage)),
   };
 };
 

@@ -148,8 +148,10 @@ export const makeProvisional = async (): Promise<Kept> => {
 export const makeDurable = async (): Promise<Kept> => {
   const place = await makePlace();
   const layer = makeLayer(place.layout);
-  const provisional = knownOf(await provision(place, ID, [layer]));
-  const written = await place.store.settle(provisional, null, false);
-  await place.store.discardStaged(ID);
+  const written = await place.store.create(ID, async (images) => {
+    await writeImages(images);
+    const memory = { layers: [layer], copied: 5000 };
+    return { format: 2, takenAt: '2026-01-02T03:04:05.678Z', ...FACTS, memory, tree: null };
+  });
   return keptAs(place, layer, written);
 };

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { Layout, packLayer } from '../../src/snapshots/index.ts';
 import type { Known } from '../../src/snapshots/index.ts';
@@ -129,7 +130,7 @@ describe('a durable snapshot', () => {
     const first = await place.store.settle(place.known, null, false);
     await writeFile(join(place.layout.snapshot(ID), 'litter'), '');
     const again = await place.next().settle(place.known, null, false);
-    expect(again).toEqual(first);
+    expect(again.manifest).toEqual(first.manifest);
     expect(readdirSync(place.layout.snapshot(ID)).toSorted()).toEqual([
       'images',
       'manifest.json',
@@ -230,8 +231,7 @@ describe('layers', () => {
   const packed = async (text?: string): Promise<{ digest: string; bytes: Buffer }> => {
     const { layout } = await makePlace();
     const { digest } = makeLayer(layout, text);
-    const pieces = await Array.fromAsync(packLayer(layout.layer(digest)));
-    return { digest, bytes: Buffer.concat(pieces) };
+    return { digest, bytes: await buffer(packLayer(layout.layer(digest))) };
   };
   const pieces = async function* (bytes: Buffer): AsyncGenerator<Buffer> {
     for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
@@ -246,7 +246,7 @@ describe('layers', () => {
     expect(store.hasLayer(digest)).toBe(true);
     expect(store.layer({ digest })).toBe(layout.layer(digest));
     expect(statSync(layout.layer(digest)).mode & 0o777).toBe(0o400);
-    expect(Buffer.concat(await Array.fromAsync(packLayer(layout.layer(digest))))).toEqual(bytes);
+    expect(await buffer(packLayer(layout.layer(digest)))).toEqual(bytes);
   });
 
   it('of other contents, or cut off, are refused, and nothing is left of them', async () => {

@@ -1,7 +1,7 @@
 /** Steps that wake an application from its snapshot. Nothing here starts a process: the engine already waits. */
 import { closeSync, openSync } from 'node:fs';
 import { EngineSession, restoreOptions } from '../../criu/index.ts';
-import type { OnStage } from '../../criu/index.ts';
+import type { OnStage, Stages } from '../../criu/index.ts';
 import { PASSED_DESCRIPTORS } from '../../environments/index.ts';
 import type { Environment } from '../../environments/index.ts';
 import { boottimeNow, monotonicNow } from '../../kernel/index.ts';
@@ -23,16 +23,19 @@ export const verify: Executor = {
 };
 
 /** While it is restored: daemons come back as children of the chain's first process, and memory is there before anybody looks. */
-const stages =
+const stageHandler =
   (work: Work, environment: Environment, orphans: boolean): OnStage =>
   async (stage, pid) => {
     if (orphans && stage === 'setup-namespaces' && pid !== undefined) await environment.makeSubreaper(pid);
-    if (stage === 'post-restore') {
-      await fillRestored(work, environment);
-      if (work.woken?.mode === 'layer') await environment.releaseGuard();
-    }
+    if (stage === 'post-restore') await fillRestored(work, environment);
     return true;
   };
+
+const stagesOf = (work: Work, environment: Environment, orphans: boolean): Stages => ({
+  tell: [...(orphans ? ['setup-namespaces'] : []), ...(work.fillings ? ['post-restore'] : [])],
+  guard: work.woken?.mode === 'layer',
+  onStage: stageHandler(work, environment, orphans),
+});
 
 /** Brings the processes back: clocks go on where they stopped, process IDs too. Undone with the environment. */
 export const restore: Executor = {
@@ -56,7 +59,7 @@ export const restore: Executor = {
       const restoring = new EngineSession(house.schema, environment.engine).restore(
         options,
         descriptors,
-        processes.orphans || work.fillings || work.woken?.mode === 'layer' ? stages(work, environment, processes.orphans) : undefined,
+        stagesOf(work, environment, processes.orphans),
       );
       // Whatever ends this step early, the engine's own end is not news any more.
       restoring.catch(() => undefined);
