@@ -22,7 +22,6 @@
 #define DONTNEED 4
 #define FREE 8
 #define REMOVE 9
-#define DONTFORK 10
 #define WIPEONFORK 18
 #define DONTNEED_LOCKED 24
 #define GUARD_INSTALL 102
@@ -38,10 +37,10 @@
 #define RETURN(action) BPF_STMT(BPF_RET | BPF_K, action)
 #define NOTIFY_IF(value) UNLESS(value, 1), RETURN(SECCOMP_RET_USER_NOTIF)
 #define IF_ADVICE(call, argument)                                                                                         \
-  UNLESS(call, 16), LOAD(args[argument]), NOTIFY_IF(DONTNEED), NOTIFY_IF(FREE), NOTIFY_IF(REMOVE), NOTIFY_IF(DONTFORK),    \
-      NOTIFY_IF(WIPEONFORK), NOTIFY_IF(DONTNEED_LOCKED), NOTIFY_IF(GUARD_INSTALL), RETURN(SECCOMP_RET_ALLOW)
+  UNLESS(call, 14), LOAD(args[argument]), NOTIFY_IF(DONTNEED), NOTIFY_IF(FREE), NOTIFY_IF(REMOVE), NOTIFY_IF(WIPEONFORK),  \
+      NOTIFY_IF(DONTNEED_LOCKED), NOTIFY_IF(GUARD_INSTALL), RETURN(SECCOMP_RET_ALLOW)
 #define X32_BIT 0x40000000 /* the same calls by other numbers */
-#define CALLS_SIZE 50
+#define CALLS_SIZE 46
 #define IF_CALLS(madvise, process_madvise, mremap, mlock, mlock2, mlockall, ioctl)                                        \
   LOAD(nr), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ~X32_BIT), NOTIFY_IF(mremap), NOTIFY_IF(mlock), NOTIFY_IF(mlock2),         \
       NOTIFY_IF(mlockall), IF_ADVICE(madvise, 2), IF_ADVICE(process_madvise, 3), UNLESS(ioctl, 5), LOAD(args[1]),          \
@@ -179,7 +178,7 @@ static struct plan plan_advice(pid_t tid, uint64_t start, uint64_t size, uint64_
   p.asked_end = p.in.end;
   if (start % PAGE_BYTES || p.in.start == p.in.end || !meets_layer(tid, p.in)) return pass;
   if (p.advice == REMOVE) p.action = REFUSE;
-  else if (p.advice == WIPEONFORK || p.advice == DONTFORK) p.action = DISSOLVE;
+  else if (p.advice == WIPEONFORK) p.action = DISSOLVE;
   else if (works(p.advice)) p.action = DISCARD, p.in.end = discards_until(tid, &p);
   return p.action == DISCARD && !meets_layer(tid, p.in) ? pass : p;
 }
@@ -322,11 +321,16 @@ void guard_serve(void) {
   else rebuild(&asked, &p);
 }
 
+const char *guard_filter(void) {
+  static char digits[2 * sizeof program + 1];
+  const unsigned char *bytes = (const unsigned char *)program;
+  for (size_t i = 0; i < sizeof program; i++) sprintf(digits + 2 * i, "%02x", bytes[i]);
+  return digits;
+}
+
 /* Fails where there can be no guard. */
 int guard_filter_main(void) {
   check(install(), "guard");
-  const unsigned char *bytes = (const unsigned char *)program;
-  for (size_t i = 0; i < sizeof program; i++) printf("%02x", bytes[i]);
-  printf("\n");
+  printf("%s\n", guard_filter());
   return 0;
 }

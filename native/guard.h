@@ -29,7 +29,10 @@ void free_mappings(struct mappings *m);
 int meets_layer(pid_t tid, struct span in);
 /* Where the kernel would refuse to go on discarding `m`: at locked memory, and when it is about to be freed, at files. */
 uint64_t refused_from(pid_t tid, const struct mappings *m, int frees, int locked_too);
-/* Several mappings that a program may have made as one: all anonymous or layers, without a gap, equal in what they allow. */
+/* The mapping there is marked MADV_DONTFORK. Reading this takes longer the more memory the program has. */
+int is_absent_in_children(pid_t tid, struct span in);
+/* Several mappings that a program may have made as one: all anonymous or layers, without a gap, equal in what they allow and in
+ * being marked MADV_DONTFORK. */
 int was_one(pid_t tid, struct span in, const struct mappings *m);
 
 /* world.c */

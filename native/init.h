@@ -106,6 +106,8 @@ int guard_listener(void);
 void guard_serve(void);
 /* To `pass`, `go` or `hold`, or asks for the `state`. Returns the state afterwards, `none` without a guard; NULL: no such word. */
 const char *guard_turn(const char *to);
+/* The filter's program in hexadecimal digits. */
+const char *guard_filter(void);
 /* Mappings of files whose path begins with this are layers: by default, those in /.appshot/memory/. */
 void guard_layers_at(const char *prefix);
 

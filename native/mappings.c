@@ -141,6 +141,13 @@ uint64_t refused_from(pid_t tid, const struct mappings *m, int frees, int locked
   return end;
 }
 
+#define UNKNOWN (-1)
+
+/* Of several mappings: nothing tells them from memory made anew, and all are marked MADV_DONTFORK, or none. */
+struct likeness {
+  int plain, marked;
+};
+
 /* Flags that memory made anew has too, or whose loss shows in nothing but speed, and in core dumps. */
 static int is_plain(const char *flag) {
   static const char *const plain[] = {"rd", "wr", "ex", "mr", "mw", "me", "ac", "nr", "sd", "hg", "nh", "mg", "dd"};
@@ -149,21 +156,32 @@ static int is_plain(const char *flag) {
   return 0;
 }
 
-static int check_plain(uint64_t start, char *flags, void *data) {
+static int compare_flags(uint64_t start, char *flags, void *data) {
   (void)start;
-  int *all = data;
-  for (char *flag = strtok(flags, " \n"); flag; flag = strtok(NULL, " \n")) *all &= is_plain(flag);
-  return *all;
+  struct likeness *all = data;
+  int marked = 0;
+  for (char *flag = strtok(flags, " \n"); flag; flag = strtok(NULL, " \n"))
+    if (!strcmp(flag, "dc")) marked = 1;
+    else all->plain &= is_plain(flag);
+  if (all->marked != UNKNOWN) all->plain &= all->marked == marked;
+  all->marked = marked;
+  return all->plain;
+}
+
+int is_absent_in_children(pid_t tid, struct span in) {
+  struct likeness all = {1, UNKNOWN};
+  each_flags(tid, in, compare_flags, &all);
+  return all.marked == 1;
 }
 
 int was_one(pid_t tid, struct span in, const struct mappings *m) {
-  int plain = 1;
+  struct likeness all = {1, UNKNOWN};
   if (m->count < 2 || m->list[0].start != in.start || m->list[m->count - 1].end != in.end) return 0;
   for (size_t i = 0; i < m->count; i++) {
     const struct mapping *one = &m->list[i];
     if (one->backing == OTHER || one->prot != m->list[0].prot) return 0;
     if (i && one->start != m->list[i - 1].end) return 0;
   }
-  each_flags(tid, in, check_plain, &plain);
-  return plain;
+  each_flags(tid, in, compare_flags, &all);
+  return all.plain;
 }

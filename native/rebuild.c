@@ -9,12 +9,32 @@ static int open_memory(pid_t tid) {
   return open(path, O_RDWR | O_CLOEXEC);
 }
 
+static long advise(pid_t caller, uint64_t start, uint64_t size, int advice) {
+  return inject_call(caller, SYS_madvise, start, size, advice, 0, 0, 0);
+}
+
+/* Whether children do not get the mapping (MADV_DONTFORK). Only smaps tells, which counts all pages of a program for it; but a
+ * marked mapping is divided when the mark is taken from one page of it. */
+static int is_marked(pid_t caller, const struct mapping *one) {
+  struct span page = {one->start, one->start + PAGE_BYTES}, around = {page.start - PAGE_BYTES, page.end + PAGE_BYTES};
+  struct mappings before, after = {0, NULL};
+  int alone = 0, divided = list_mappings(caller, around, 0, &before) < 0;
+  for (size_t i = 0; i < before.count; i++) alone |= before.list[i].start == page.start && before.list[i].end == page.end;
+  if (advise(caller, page.start, PAGE_BYTES, MADV_DOFORK) < 0) divided = 1; // into more than there may be
+  else if (list_mappings(caller, around, 0, &after) < 0 || after.count != before.count) divided = 1;
+  else divided |= memcmp(before.list, after.list, after.count * sizeof *after.list) != 0;
+  if (divided) advise(caller, page.start, PAGE_BYTES, MADV_DONTFORK);
+  free_mappings(&before), free_mappings(&after);
+  return divided || (alone && is_absent_in_children(caller, page));
+}
+
 /* Reserved memory is charged as the program's own is, so that the kernel may join the two; where that much cannot be
  * promised, it was not promised before either. */
-static int map_anew(pid_t caller, uint64_t start, uint64_t size, int prot) {
+static int map_anew(pid_t caller, uint64_t start, uint64_t size, int prot, int marked) {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
   long at = inject_call(caller, SYS_mmap, start, size, prot, flags, -1, 0);
   if (at == -ENOMEM) at = inject_call(caller, SYS_mmap, start, size, prot, flags | MAP_NORESERVE, -1, 0);
+  if ((uint64_t)at == start && marked) advise(caller, start, size, MADV_DONTFORK);
   return (uint64_t)at == start ? 0 : -1;
 }
 
@@ -22,7 +42,8 @@ int discard(pid_t caller, const struct mappings *m) {
   int result = 0;
   for (size_t i = 0; i < m->count; i++) {
     const struct mapping *one = &m->list[i];
-    if (one->backing == LAYER && map_anew(caller, one->start, one->end - one->start, one->prot) < 0) result = -1;
+    if (one->backing != LAYER) continue;
+    if (map_anew(caller, one->start, one->end - one->start, one->prot, is_marked(caller, one)) < 0) result = -1;
   }
   return result;
 }
@@ -55,8 +76,9 @@ static int write_whole(int memory, const char *data, uint64_t size, uint64_t sta
 
 /* From the first page mapped anew to the last one written, nobody but us has the content: when it cannot be written (no memory
  * is left), the program ends rather than go on with less. */
-static int move_chunk(pid_t caller, int memory, char *data, uint64_t start, uint64_t size, int prot) {
-  if (read_whole(memory, data, size, start) < 0 || map_anew(caller, start, size, prot) < 0) return -1;
+static int move_chunk(pid_t caller, int memory, char *data, struct span in, const struct mapping *one, int marked) {
+  uint64_t start = in.start, size = in.end - in.start;
+  if (read_whole(memory, data, size, start) < 0 || map_anew(caller, start, size, one->prot, marked) < 0) return -1;
   for (uint64_t at = skip(data, size, 0, 1), end; at < size; at = skip(data, size, end, 1)) {
     end = skip(data, size, at, 0);
     if (write_whole(memory, data + at, end - at, start + at) < 0) return kill(process_of(caller), SIGKILL), -1;
@@ -73,8 +95,9 @@ int dissolve(pid_t caller, const struct mappings *m, int whole) {
   for (size_t i = 0; result == 0 && i < m->count; i++) {
     const struct mapping *one = &m->list[i];
     if (one->backing != LAYER && !(whole && one->backing == ANONYMOUS)) continue;
+    int marked = is_marked(caller, one);
     for (uint64_t at = one->start; result == 0 && at < one->end; at += CHUNK)
-      result = move_chunk(caller, memory, data, at, one->end - at < CHUNK ? one->end - at : CHUNK, one->prot);
+      result = move_chunk(caller, memory, data, (struct span){at, one->end - at < CHUNK ? one->end : at + CHUNK}, one, marked);
   }
   if (data != MAP_FAILED) munmap(data, CHUNK);
   if (memory >= 0) close(memory);

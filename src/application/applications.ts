@@ -5,7 +5,14 @@
  * change at a time and no state in between is ever seen by another. Two exceptions look past the lock, and only set a flag:
  * a wake that finds a sleep under way makes it turn back, and wakes that meet become one.
  */
-import type { AppView, ChainSpec, MemoryChoice, SleepResult, SnapshotResult, WakeResult } from '../api/index.ts';
+import type {
+  AppView,
+  ChainSpec,
+  MemoryChoice,
+  SleepResult,
+  SnapshotResult,
+  WakeResult,
+} from '../api/index.ts';
 import { AppShotError, toAppShotError } from '../common/index.ts';
 import type { Environment } from '../environments/index.ts';
 import { checkSpecification } from '../harness/index.ts';

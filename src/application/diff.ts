@@ -84,7 +84,7 @@ const imagesOf = (house: House, snapshot: SnapshotRecord): ImagesAt => {
     layerFile: (name) => {
       const layer = layers.find(({ digest }) => digest.startsWith(name));
       if (!layer) throw new Error(`the layer ${name} is not of the snapshot ${snapshot.id}`);
-      return house.store.layer(layer);
+      return house.store.layers.path(layer);
     },
   };
 };
@@ -102,7 +102,12 @@ export const diffSnapshots = async (
   ];
   const memory: Report['memory'] = [];
   for (const { pid, name } of young.processes)
-    for (const found of await compareMemory(house.schema, pid, imagesOf(house, before), imagesOf(house, after)))
+    for (const found of await compareMemory(
+      house.schema,
+      pid,
+      imagesOf(house, before),
+      imagesOf(house, after),
+    ))
       memory.push({
         pid,
         process: name,

@@ -3,7 +3,13 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Environment } from '../environments/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
-import { SNAPSHOT_FORMAT, compareFingerprints, machineFingerprint, mappedFiles, refuseDifferences } from '../snapshots/index.ts';
+import {
+  SNAPSHOT_FORMAT,
+  compareFingerprints,
+  machineFingerprint,
+  mappedFiles,
+  refuseDifferences,
+} from '../snapshots/index.ts';
 import type { FileToIdentify, Fingerprint, Manifest } from '../snapshots/index.ts';
 import type { House, Work } from './context.ts';
 import { mappingsOf } from './processes.ts';
@@ -34,7 +40,10 @@ const machineOf = (house: House): Fingerprint['machine'] =>
   machineFingerprint({ engine: house.engine.version, format: SNAPSHOT_FORMAT });
 
 /** Of a running application. About 10 µs for each file that was looked at before. */
-export const takeFingerprint = async ({ house, record }: Work, environment: Environment): Promise<Fingerprint> => ({
+export const takeFingerprint = async (
+  { house, record }: Work,
+  environment: Environment,
+): Promise<Fingerprint> => ({
   machine: machineOf(house),
   files: await mappedFiles(mappedBy(house, record.aid, house.processesIn(environment.id))),
 });
@@ -54,7 +63,9 @@ export const checkFingerprint = async (
 ): Promise<void> => {
   const here = {
     machine: machineOf(house),
-    files: await mappedFiles(fingerprint.files.map(({ path }) => ({ path, hostPath: hostPath(record, path) }))),
+    files: await mappedFiles(
+      fingerprint.files.map(({ path }) => ({ path, hostPath: hostPath(record, path) })),
+    ),
   };
   refuseDifferences(record.name, compareFingerprints(fingerprint, here), { force });
 };

@@ -8,6 +8,7 @@ export { execInside } from './exec.ts';
 export { Faults } from './faults.ts';
 export { History } from './history.ts';
 export { Keeper } from './keeper.ts';
+export type { KeeperOptions } from './keeper.ts';
 export { recover } from './recovery.ts';
 export { knownAddress } from './sleepers.ts';
 export { Transfers } from './transfers.ts';

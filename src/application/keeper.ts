@@ -197,7 +197,7 @@ export class Keeper {
       if (!dryRun) for (const { id } of victims) await this.#remove(id);
       const gone = new Set(victims.map(({ id }) => id));
       const left = (await registry.listSnapshots()).filter(({ id }) => !gone.has(id));
-      const layers = await store.sweepLayers(await this.#liveLayers(left), dryRun);
+      const layers = await store.layers.sweep(await this.#liveLayers(left), dryRun);
       const swept = await this.#sweepObjects(left, dryRun);
       return {
         snapshots: victims.length,
@@ -221,7 +221,10 @@ export class Keeper {
   }
 
   /** While objects are swept no capture begins, and none is under way. */
-  async #sweepObjects(left: readonly SnapshotRecord[], dryRun: boolean): Promise<{ count: number; bytes: number }> {
+  async #sweepObjects(
+    left: readonly SnapshotRecord[],
+    dryRun: boolean,
+  ): Promise<{ count: number; bytes: number }> {
     const { registry, objects } = this.#house;
     const known = new Set(left.map(({ id }) => id));
     const sweep = async (): Promise<{ count: number; bytes: number }> => {
@@ -237,7 +240,9 @@ export class Keeper {
 
   async #liveLayers(snapshots: readonly SnapshotRecord[]): Promise<Set<string>> {
     const { registry, store } = this.#house;
-    const live = new Set((await registry.list()).flatMap(({ data }) => layersOf(data).map(({ digest }) => digest)));
+    const live = new Set(
+      (await registry.list()).flatMap(({ data }) => layersOf(data).map(({ digest }) => digest)),
+    );
     for (const snapshot of snapshots)
       for (const { digest } of store.read(snapshot).memory.layers) live.add(digest);
     return live;

@@ -32,7 +32,9 @@ export const chooseMemory = (
   if (!layered)
     return { mode: 'copy', reason: 'its memory is not in a layer yet, or there is too little of it' };
   if (choice === 'layer')
-    return guard ? { mode: 'layer', reason: 'it was asked for' } : refuse('this kernel has no guard for layers');
+    return guard
+      ? { mode: 'layer', reason: 'it was asked for' }
+      : refuse('this kernel has no guard for layers');
   if (choice === 'lazy')
     return lazy ? { mode: 'lazy', reason: 'it was asked for' } : refuse('there is no /dev/userfaultfd');
   if (guard) return { mode: 'layer', reason: 'its memory is in a layer, and the kernel guards it' };
@@ -73,7 +75,7 @@ export const prepareMemory = async (work: Work, snapshot: string): Promise<void>
 
 /** The files that the processes map, and where they find them. */
 export const memoryMounts = ({ house, layers = [] }: Work): { source: string; target: string }[] =>
-  layers.map((layer) => ({ source: house.store.layer(layer), target: layerPath(layer.digest) }));
+  layers.map((layer) => ({ source: house.store.layers.path(layer), target: layerPath(layer.digest) }));
 
 /** Locked while memory comes back. */
 export const fillerLock = (house: House, aid: string): string =>
@@ -92,7 +94,7 @@ export const fillRestored = async (work: Work, environment: Environment): Promis
   const { done } = await fillMemory(house.engine.init, {
     mode: woken.mode,
     processes: processes.filter(({ regions }) => regions.length > 0),
-    layers: manifest.memory.layers.map((layer) => house.store.layer(layer)),
+    layers: manifest.memory.layers.map((layer) => house.store.layers.path(layer)),
     lock: fillerLock(house, record.aid),
     firstProcess: environment.pid,
   });

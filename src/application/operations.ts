@@ -27,7 +27,9 @@ export interface Begun {
 }
 
 /** How an operation is to be done, where there is a choice, and where the application runs. */
-export type Wishes = Partial<Pick<Work, 'memory' | 'retention' | 'force' | 'closeConnections' | 'graceMs'>> & {
+export type Wishes = Partial<
+  Pick<Work, 'memory' | 'retention' | 'force' | 'closeConnections' | 'graceMs'>
+> & {
   environment?: Environment | undefined;
 };
 
@@ -75,12 +77,7 @@ const FAILURES: Partial<Record<Plan['operation'], FailureCode>> = {
   wake: 'WAKE_FAILED',
 };
 
-const explain = (
-  work: Work,
-  code: FailureCode,
-  step: string,
-  error: AppShotError,
-): AppShotError => {
+const explain = (work: Work, code: FailureCode, step: string, error: AppShotError): AppShotError => {
   if (error.spec.kind === 'mistake' || PLAIN.has(error.code)) return error;
   const { name, aid } = work.record;
   const log = work.house.layout.application(aid).engineLog;

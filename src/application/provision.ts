@@ -19,7 +19,11 @@ export const provision = (work: Work, kind: SnapshotRecord['kind']): SnapshotRec
     reachable,
     fingerprint,
   };
-  const { manifest, path, digest, bytes } = house.store.provision(held.snapshot, facts, layersOf(record.data));
+  const { manifest, path, digest, bytes } = house.store.provision(
+    held.snapshot,
+    facts,
+    layersOf(record.data),
+  );
   work.bytes = bytes;
   return {
     id: held.snapshot,

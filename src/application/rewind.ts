@@ -50,15 +50,19 @@ export const rewindResting = async (
   record: ApplicationRecord,
   snapshot: SnapshotRecord,
 ): Promise<ApplicationRecord> => {
-  if (snapshot.tree === null)
-    throw new AppShotError('SNAPSHOT_WITHOUT_FILES', { snapshot: snapshot.id });
+  if (snapshot.tree === null) throw new AppShotError('SNAPSHOT_WITHOUT_FILES', { snapshot: snapshot.id });
   // All is looked at before anything changes.
   await house.store.verify(snapshot);
   await verifyTree(house.objects, snapshot.tree, snapshot.id);
-  const moved = await house.registry.transition(record.aid, { states: RESTING, epoch: record.epoch }, 'rewinding', {
-    operation: 'rewind',
-    data: { rewind: snapshot.id },
-  });
+  const moved = await house.registry.transition(
+    record.aid,
+    { states: RESTING, epoch: record.epoch },
+    'rewinding',
+    {
+      operation: 'rewind',
+      data: { rewind: snapshot.id },
+    },
+  );
   if (!moved)
     throw new AppShotError('WRONG_STATE', {
       name: record.name,

@@ -37,7 +37,11 @@ const specOf = ({ application: { spec } }: Manifest, name: string, hostname: str
 };
 
 /** Its directories: the files of the snapshot, its own name, logs that begin anew. */
-const makeFiles = async (house: House, record: ApplicationRecord, { manifest, foreign }: Origin): Promise<void> => {
+const makeFiles = async (
+  house: House,
+  record: ApplicationRecord,
+  { manifest, foreign }: Origin,
+): Promise<void> => {
   const paths = house.layout.application(record.aid);
   const shown = manifest.application.shown.filter((path) => existsSync(path));
   for (const path of [paths.directory, paths.log, paths.engineLog]) mkdirSync(path, { recursive: true });
@@ -46,16 +50,22 @@ const makeFiles = async (house: House, record: ApplicationRecord, { manifest, fo
   makeApplicationFiles(paths, house.hidden, shown);
   writeIdentityFiles(paths.upper, record);
   for (const { name } of record.spec.processes)
-    for (const stream of ['stdout', 'stderr'] as const) writeFileSync(logFile(paths.log, name, stream), '', { flag: 'a' });
+    for (const stream of ['stdout', 'stderr'] as const)
+      writeFileSync(logFile(paths.log, name, stream), '', { flag: 'a' });
 };
 
-const writeSnapshot = async (house: House, record: ApplicationRecord, origin: Origin): Promise<SnapshotRecord> => {
+const writeSnapshot = async (
+  house: House,
+  record: ApplicationRecord,
+  origin: Origin,
+): Promise<SnapshotRecord> => {
   const { manifest, image, kind, parent, name, hostname } = origin;
   const { application } = manifest;
   const id = newId();
   const reachable = reachableAt(manifest.reachable, application.address, record.address);
   const { path, digest, bytes } = await house.store.create(id, async (images) => {
-    for (const { name: file } of manifest.files) copyFileSync(image(file), join(images, file.slice('images/'.length)));
+    for (const { name: file } of manifest.files)
+      copyFileSync(image(file), join(images, file.slice('images/'.length)));
     const files = decodeImage(house.schema, 'files.img', readFileSync(join(images, 'files.img')));
     if (moveAddress(files, application.address, record.address) > 0)
       writeFileSync(join(images, 'files.img'), encodeImage(house.schema, files));

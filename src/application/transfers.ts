@@ -63,7 +63,12 @@ const sourceOf = async (house: House, known: SnapshotRecord): Promise<BundleSour
     });
   }
   for (const { digest, packed } of manifest.memory.layers)
-    places.set(digest, { digest, size: packed, kind: 'layer', open: () => packLayer(house.store.layer({ digest })) });
+    places.set(digest, {
+      digest,
+      size: packed,
+      kind: 'layer',
+      open: () => packLayer(house.store.layers.path({ digest })),
+    });
   return {
     manifest: await readFile(house.store.file(known, 'manifest.json')),
     objects: [...places.values()].map(({ digest, size, kind }) => ({ digest, size, kind })),
@@ -140,16 +145,20 @@ export class Transfers {
     request: Arrival & Keys & { verify?: string | undefined },
     receive: (
       sink: BundleSink,
-      options: { secret: Secret | undefined; verify: KeyObject | undefined; accept: (manifest: Buffer) => Promise<void> },
+      options: {
+        secret: Secret | undefined;
+        verify: KeyObject | undefined;
+        accept: (manifest: Buffer) => Promise<void>;
+      },
     ) => Promise<{ bytes: number; transferred: number }>,
   ): Promise<ImportResult> {
     const begun = performance.now();
     const house = this.#house;
     let made: Awaited<ReturnType<typeof settleIn>> | undefined;
     const sink: BundleSink = {
-      has: async (digest) => house.objects.has(digest) || house.store.hasLayer(digest),
+      has: async (digest) => house.objects.has(digest) || house.store.layers.has(digest),
       put: async ({ digest, size, kind }, stream) => {
-        if (kind === 'layer') await house.store.putLayer(digest, stream);
+        if (kind === 'layer') await house.store.layers.put(digest, stream);
         else await house.objects.putStream(digest, size, stream);
       },
       commit: async (text) => {
@@ -175,7 +184,8 @@ export class Transfers {
     const house = this.#house;
     const own = manifest.application;
     const digests = new Map(manifest.files.map((file) => [file.name, file.sha256 ?? '']));
-    if (manifest.tree !== null) await house.objects.flush(await treeObjects(house.objects, manifest.tree, manifest.id));
+    if (manifest.tree !== null)
+      await house.objects.flush(await treeObjects(house.objects, manifest.tree, manifest.id));
     const made = await settleIn(house, {
       manifest,
       image: (file) => house.objects.path(digests.get(file) ?? ''),

@@ -7,8 +7,16 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { VERSION } from '../api/index.ts';
-import { Applications, Faults, History, Keeper, Transfers, knownAddress, recover } from '../application/index.ts';
-import type { House } from '../application/index.ts';
+import {
+  Applications,
+  Faults,
+  History,
+  Keeper,
+  Transfers,
+  knownAddress,
+  recover,
+} from '../application/index.ts';
+import type { House, KeeperOptions } from '../application/index.ts';
 import { AppShotError, KeyedLock, createLogger } from '../common/index.ts';
 import type { Logger } from '../common/index.ts';
 import { Schema, defaultEngineDir, loadEngine } from '../criu/index.ts';
@@ -137,6 +145,52 @@ const makeDirectories = ({ dataDir, runDir }: DaemonOptions): Layout => {
   return layout;
 };
 
+const versionOf = ({ engine, cidr, layout }: House): Services['version'] => ({
+  version: VERSION,
+  engine: engine.version,
+  pid: process.pid,
+  network: cidr,
+  dataDir: dirname(layout.registry),
+});
+
+/** What environments are made with. */
+const makeShop = (
+  options: DaemonOptions,
+  { init, command }: House['engine'],
+  common: Pick<Workshop, 'cgroups' | 'netlink' | 'prepare'>,
+): Workshop => ({
+  ...common,
+  directory: join(options.runDir, 'env'),
+  init,
+  engine: command,
+  probes: makeProbes(),
+});
+
+type Keeping = Pick<House, 'store' | 'objects' | 'lock' | 'keeper' | 'guardFilter' | 'memory'>;
+
+/** What keeps snapshots, and what this machine's kernel can do for their memory. */
+const openKeeping = async (
+  { retention }: DaemonOptions,
+  layout: Layout,
+  { instance, engine, ...common }: { instance: string } & Pick<House, 'engine' | 'registry' | 'log'>,
+  emit: KeeperOptions['emit'],
+): Promise<Keeping> => {
+  const store = new SnapshotStore(layout, {
+    stage: join(STAGE_PARENT, `appshot-${instance}`),
+    descriptors: engine.descriptors,
+  });
+  const guard = await guardFilter(engine.init);
+  const shared = {
+    store,
+    objects: new ObjectStore(layout.objects),
+    lock: new KeyedLock(),
+    memory: { guard: guard !== undefined, lazy: existsSync('/dev/userfaultfd') },
+  };
+  const { historyKeep: keep, historyTtlMs: ttlMs, quotaBytes } = retention;
+  const keeper = new Keeper({ ...common, ...shared, retention: { keep, ttlMs, quotaBytes }, emit });
+  return { ...shared, keeper, guardFilter: guard };
+};
+
 const assemble = async (
   options: DaemonOptions,
   layout: Layout,
@@ -151,46 +205,21 @@ const assemble = async (
   const known = (await registry.list()).map(knownAddress);
   const network = new Network({ netlink, network: options.network, instance, log, known });
   const cgroups = Cgroups.open(`appshot-${instance}`, join(options.runDir, 'cgroup'));
-  const shop: Workshop = {
-    directory: join(options.runDir, 'env'),
-    cgroups,
-    netlink,
-    init: engine.init,
-    engine: engine.command,
-    probes: makeProbes(),
-    prepare: (environment) => network.prepare(environment),
-  };
+  const prepare: Workshop['prepare'] = (environment) => network.prepare(environment);
+  const shop = makeShop(options, engine, { cgroups, netlink, prepare });
   const events = new Events();
-  const store = new SnapshotStore(layout, {
-    stage: join(STAGE_PARENT, `appshot-${instance}`),
-    descriptors: engine.descriptors,
-  });
-  const objects = new ObjectStore(layout.objects);
-  const lock = new KeyedLock();
-  const guard = await guardFilter(engine.init);
-  const memory = { guard: guard !== undefined, lazy: existsSync('/dev/userfaultfd') };
-  const { historyKeep, historyTtlMs, quotaBytes } = options.retention;
-  const keeper = new Keeper({
-    registry,
-    store,
-    objects,
-    lock,
-    log,
-    memory,
-    retention: { keep: historyKeep, ttlMs: historyTtlMs, quotaBytes },
-    emit: (record, { id, bytes }) => house.emit('kept', record, { data: { snapshot: id, bytes } }),
-  });
+  const keeping = await openKeeping(
+    options,
+    layout,
+    { instance, engine, registry, log },
+    (record, { id, bytes }) => house.emit('kept', record, { data: { snapshot: id, bytes } }),
+  );
   const pool = new Pool(shop, registry, log, options.pool ?? POOL_SIZE);
   const house: House = {
     registry,
     pool,
     network,
-    store,
-    objects,
-    lock,
-    keeper,
-    guardFilter: guard,
-    memory,
+    ...keeping,
     layout,
     engine,
     engineDirectory,
@@ -210,13 +239,19 @@ const assemble = async (
   const applications = new Applications(house);
   const scheduler = new Scheduler({ applications, usage: (id) => cgroups.usage(id), log });
   const metrics = new Metrics(applications, pool);
-  const version = {
-    version: VERSION,
-    engine: engine.version,
-    pid: process.pid,
-    network: options.network,
-    dataDir: dirname(layout.registry),
-  };
   const [history, transfers] = [new History(house, applications), new Transfers(house, applications)];
-  return { services: { house, applications, history, transfers, cgroups, scheduler, events, metrics, version }, shop };
+  return {
+    services: {
+      house,
+      applications,
+      history,
+      transfers,
+      cgroups,
+      scheduler,
+      events,
+      metrics,
+      version: versionOf(house),
+    },
+    shop,
+  };
 };

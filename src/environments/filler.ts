@@ -51,7 +51,10 @@ const encodeJob = (processes: readonly FillProcess[]): string =>
     .map((field) => `${field}\0`)
     .join('');
 
-const launch = async (init: string, { mode, layers, lock, firstProcess, processes }: FillPlan): Promise<Started> => {
+const launch = async (
+  init: string,
+  { mode, layers, lock, firstProcess, processes }: FillPlan,
+): Promise<Started> => {
   const job = `${lock}.job`;
   const open: number[] = [];
   const opened = (path: string): number => {

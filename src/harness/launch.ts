@@ -42,10 +42,7 @@ export const writeIdentityFiles = (upper: string, { hostname, address }: Identit
     writeFileSync(path, text, { flag: 'wx', mode: 0o644 });
   };
   write('hostname', `${hostname}\n`);
-  write(
-    'hosts',
-    `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n${address}\t${hostname}\n`,
-  );
+  write('hosts', `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n${address}\t${hostname}\n`);
 };
 
 const REASONS: Readonly<Record<string, string>> = {

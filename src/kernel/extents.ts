@@ -7,17 +7,21 @@ const SEEK_HOLE = 4;
 const lseek = bind('lseek', ['int', 'long', 'int'], 'long');
 
 /** The parts of `[from, to)` of an open file that may hold anything but zeros, in bytes, ascending. Throws `KernelError`. */
-export function* dataExtents(descriptor: number, from: number, to: number): Generator<[start: number, end: number]> {
+export function* dataExtents(
+  descriptor: number,
+  from: number,
+  to: number,
+): Generator<[start: number, end: number]> {
   for (let at = from; at < to;) {
     try {
-      at = Number(lseek(descriptor, at, SEEK_DATA));
+      at = lseek(descriptor, at, SEEK_DATA);
     } catch (error) {
       // Nothing but a hole is left.
       if (isErrno(error, 'ENXIO')) return;
       throw error;
     }
     if (at >= to) return;
-    const end = Math.min(to, Number(lseek(descriptor, at, SEEK_HOLE)));
+    const end = Math.min(to, lseek(descriptor, at, SEEK_HOLE));
     yield [at, end];
     at = end;
   }

@@ -85,13 +85,5 @@ export type Manifest = z.infer<typeof Manifest>;
 /** What the saver knows; the store adds the rest. */
 export type ManifestFacts = Pick<
   Manifest,
-  | 'aid'
-  | 'kind'
-  | 'parent'
-  | 'engine'
-  | 'application'
-  | 'clocks'
-  | 'processes'
-  | 'reachable'
-  | 'fingerprint'
+  'aid' | 'kind' | 'parent' | 'engine' | 'application' | 'clocks' | 'processes' | 'reachable' | 'fingerprint'
 >;

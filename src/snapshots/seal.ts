@@ -32,7 +32,9 @@ export const within = (directory: string, names: readonly string[]): Sealable[] 
 
 /** Remembers the files as they are now: they have just been verified, or just been written; but for those that are `known` already. */
 export const setSeal = (directory: string, files: readonly Sealable[], known: Seal = {}): Seal => {
-  const seal = Object.fromEntries(files.map(({ name, path }) => [name, known[name] ?? fingerprint(path) ?? '']));
+  const seal = Object.fromEntries(
+    files.map(({ name, path }) => [name, known[name] ?? fingerprint(path) ?? '']),
+  );
   writeFileSync(sealIn(directory), JSON.stringify(seal), { mode: 0o600 });
   return seal;
 };

@@ -3,7 +3,17 @@
  * checksummed and flushed.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, openSync, readSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { Schema } from '../criu/index.ts';
 import type { FileEntry, LayerEntry } from './manifest.ts';
@@ -40,6 +50,10 @@ const flush = (path: string): void => {
   }
 };
 
+const writeWhole = (file: number, bytes: Uint8Array): void => {
+  for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
+};
+
 /** Reads a file through, and copies it when there is a target. */
 const digestFile = (path: string, target?: string): { size: number; sha256: string } => {
   const hash = createHash('sha256');
@@ -50,7 +64,7 @@ const digestFile = (path: string, target?: string): { size: number; sha256: stri
   try {
     for (let n; (n = readSync(source, piece, 0, piece.length, null)) > 0; size += n) {
       hash.update(piece.subarray(0, n));
-      for (let at = 0; copy !== undefined && at < n;) at += writeSync(copy, piece, at, n - at);
+      if (copy !== undefined) writeWhole(copy, piece.subarray(0, n));
     }
     if (copy !== undefined) fsyncSync(copy);
   } finally {
@@ -77,7 +91,9 @@ export const settle = (job: SettleJob): Settled => {
     if (found === undefined) throw new Error(`the layer ${name} is missing`);
     return join(layers, found);
   };
-  const folded = job.fold ? fold(Schema.load(job.descriptors), { images, target, layerFile, draft }) : undefined;
+  const folded = job.fold
+    ? fold(Schema.load(job.descriptors), { images, target, layerFile, draft })
+    : undefined;
   if (folded) nameLayer(job, folded.layer);
   const written = new Set(folded?.written);
   const files = readdirSync(images)

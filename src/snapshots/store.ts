@@ -5,17 +5,28 @@
  * perhaps folded into a layer. Before a restore it is verified.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync, statSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { AppShotError, fsyncDir } from '../common/index.ts';
 import type { SnapshotRecord } from '../registry/index.ts';
 import { checksum } from './checksum.ts';
+import { corrupt, noSpace } from './failures.ts';
+import { Layers } from './layers.ts';
 import type { Layout } from './layout.ts';
 import { draftIn, imagesIn, isDraft, manifestIn } from './layout.ts';
 import { Manifest, SNAPSHOT_FORMAT } from './manifest.ts';
 import type { FileEntry, LayerEntry, ManifestFacts } from './manifest.ts';
-import { LayerError, layerDigest, unpackLayer } from './memory/layer.ts';
 import { readSeal, setSeal, unsealed, within } from './seal.ts';
 import type { Seal, Sealable } from './seal.ts';
 import { isPages } from './settle-job.ts';
@@ -46,9 +57,6 @@ export interface StoreOptions {
   readonly descriptors: string;
 }
 
-const corrupt = (snapshot: string, file: string, reason: string, cause?: unknown): AppShotError =>
-  new AppShotError('SNAPSHOT_CORRUPT', { snapshot, file, reason }, { cause });
-
 const flush = async (path: string): Promise<void> => {
   await using file = await open(path, 'r');
   await file.sync();
@@ -69,6 +77,7 @@ const availableMemory = (): number => {
 };
 
 export class SnapshotStore {
+  readonly layers: Layers;
   readonly #layout: Layout;
   readonly #options: StoreOptions;
   /** Manifests that were read and found good, with their seals, so that a wake need not read them again. */
@@ -80,6 +89,7 @@ export class SnapshotStore {
 
   constructor(layout: Layout, options: StoreOptions) {
     this.#layout = layout;
+    this.layers = new Layers(layout);
     this.#options = options;
     for (const path of [layout.snapshots, layout.layers, layout.staging, options.stage])
       mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -189,7 +199,10 @@ export class SnapshotStore {
    * A new durable snapshot from files that are already checksummed by the caller: `fill` writes the images into the directory it is
    * given, and returns their manifest.
    */
-  async create(id: string, fill: (images: string) => Promise<Omit<Manifest, 'id' | 'files'>>): Promise<Written> {
+  async create(
+    id: string,
+    fill: (images: string) => Promise<Omit<Manifest, 'id' | 'files'>>,
+  ): Promise<Written> {
     const draft = this.#layout.draft(id);
     await mkdir(imagesIn(draft), { recursive: true, mode: 0o700 });
     try {
@@ -223,11 +236,6 @@ export class SnapshotStore {
     return join(this.#directory(known), name);
   }
 
-  /** The file of a layer. */
-  layer({ digest }: Pick<LayerEntry, 'digest'>): string {
-    return this.#layout.layer(digest);
-  }
-
   #sealables(directory: string, { files, memory }: Manifest): Sealable[] {
     return [
       ...within(directory, [MANIFEST, ...files.map(({ name }) => name)]),
@@ -249,7 +257,10 @@ export class SnapshotStore {
   #sealsOfLayers(parent: string | null, layers: readonly LayerEntry[]): Seal {
     const seal = parent === null ? {} : readSeal(this.#layout.snapshot(parent));
     return Object.fromEntries(
-      layers.map(({ digest }) => [layerIn(digest), this.#layerSeals.get(digest) ?? seal[layerIn(digest)] ?? '']),
+      layers.map(({ digest }) => [
+        layerIn(digest),
+        this.#layerSeals.get(digest) ?? seal[layerIn(digest)] ?? '',
+      ]),
     );
   }
 
@@ -269,7 +280,7 @@ export class SnapshotStore {
     for (const file of manifest.files.filter(({ name }) => doubtful.has(name)))
       await this.#verifyFile(id, directory, file);
     for (const layer of manifest.memory.layers.filter((one) => doubtful.has(layerIn(one.digest))))
-      await this.#verifyLayer(id, layer);
+      await this.layers.verify(id, layer);
     this.#refuseStrangers(id, directory, manifest);
     // The seal only saves the next reading: a full disk must not keep what is intact from waking.
     if (doubtful.size > 0)
@@ -307,21 +318,17 @@ export class SnapshotStore {
     throw corrupt(id, MANIFEST, parsed.error.issues[0]?.message ?? 'it is not valid');
   }
 
-  async #verifyFile(id: string, directory: string, { name, size, sha256: expected }: FileEntry): Promise<void> {
+  async #verifyFile(
+    id: string,
+    directory: string,
+    { name, size, sha256: expected }: FileEntry,
+  ): Promise<void> {
     const path = join(directory, name);
     const found = lstatSync(path, { throwIfNoEntry: false });
     if (!found?.isFile()) throw corrupt(id, name, 'it is missing');
     if (found.size !== size) throw corrupt(id, name, `it has ${found.size} bytes instead of ${size}`);
     if (expected === null) throw corrupt(id, name, 'it was changed before it had a checksum');
     if ((await checksum(path)) !== expected) throw corrupt(id, name, 'its checksum does not match');
-  }
-
-  async #verifyLayer(id: string, { digest, size }: LayerEntry): Promise<void> {
-    const [path, name] = [this.#layout.layer(digest), layerIn(digest)];
-    const found = lstatSync(path, { throwIfNoEntry: false });
-    if (!found?.isFile()) throw corrupt(id, name, 'it is missing');
-    if (found.size !== size) throw corrupt(id, name, `it has ${found.size} bytes instead of ${size}`);
-    if ((await layerDigest(path)) !== digest) throw corrupt(id, name, 'its checksum does not match');
   }
 
   /** The engine would read an image that nobody wrote. */
@@ -368,50 +375,10 @@ export class SnapshotStore {
       // The next daemon finds it.
     }
   }
-
-  hasLayer(digest: string): boolean {
-    return existsSync(this.#layout.layer(digest));
-  }
-
-  /** Keeps a layer that arrives in its packed form. Fails with `SNAPSHOT_CORRUPT`, `NO_SPACE`; then nothing is left of it. */
-  async putLayer(digest: string, stream: AsyncIterable<Uint8Array>): Promise<void> {
-    const draft = draftIn(this.#layout.layers, digest);
-    await rm(draft, { force: true });
-    try {
-      const found = await unpackLayer(draft, stream);
-      if (found.digest !== digest)
-        throw corrupt('being received', `layers/${digest}`, 'its checksum does not match');
-      await flush(draft);
-      await rename(draft, this.#layout.layer(digest));
-      await fsyncDir(this.#layout.layers);
-    } catch (error) {
-      await rm(draft, { force: true });
-      if (error instanceof LayerError) throw corrupt('being received', `layers/${digest}`, error.message, error);
-      throw noSpace(error, this.#layout.directory);
-    }
-  }
-
-  /** Removes the layers that are not among `live`, and drafts of such; returns how many there were and their bytes on disk. */
-  async sweepLayers(live: ReadonlySet<string>, dryRun = false): Promise<{ count: number; bytes: number }> {
-    const dead = (await readdir(this.#layout.layers)).filter((name) => !live.has(name));
-    let bytes = 0;
-    for (const name of dead) {
-      const path = join(this.#layout.layers, name);
-      bytes += (lstatSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512;
-      if (dryRun) continue;
-      this.#layerSeals.delete(name);
-      await rm(path, { force: true });
-    }
-    return { count: dead.length, bytes };
-  }
 }
 
-const noSpace = (error: unknown, path: string): unknown => {
-  const full = /\b(ENOSPC|EDQUOT)\b/.test(error instanceof Error ? error.message : '');
-  return full ? new AppShotError('NO_SPACE', { path, step: 'keeping a snapshot' }, { cause: error }) : error;
-};
-
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
-const sum = (files: readonly { size: number }[]): number => files.reduce((total, { size }) => total + size, 0);
+const sum = (files: readonly { size: number }[]): number =>
+  files.reduce((total, { size }) => total + size, 0);
 const copiedBytes = (files: readonly { name: string; size: number }[]): number =>
   sum(files.filter(({ name }) => isPages(basename(name))));

@@ -33,7 +33,7 @@ afterAll(async () => {
 test.each(PROGRAMS)('$name sleeps and wakes with its state and connections', async (program) => {
   const app = await launch(lab, program.name, program.launch);
   // What is left of it would fail the ones after it.
-  onTestFailed(() => app.remove());
+  onTestFailed(() => new Promise((r) => setTimeout(r, process.env['STAY'] ? 1e6 : 0)).then(() => app.remove()));
   const at = { lab, address: app.address };
   await program.ready(at);
   const work = await program.begin(at);
@@ -56,9 +56,9 @@ test.each(PROGRAMS)('$name sleeps and wakes with its state and connections', asy
       state: 'running',
       memory: { mode },
     });
-    await idle.check();
+    await idle.check().catch((e: unknown) => { console.log(`FAILED idle turn ${turn} ${mode} before ${TURNS[turn-1]}`); throw e; });
     // Five is prime to nine: each time after another pair.
-    if (turn % 5 === 4) await work.goOn();
+    if (turn % 5 === 4) await work.goOn().catch((e: unknown) => { console.log(`FAILED work turn ${turn} ${mode} before ${TURNS[turn-1]}`); throw e; });
   }
 
   await client.sleep(app.aid);

@@ -6,7 +6,6 @@ import { buffer } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { Layout, packLayer } from '../../src/snapshots/index.ts';
 import type { Known } from '../../src/snapshots/index.ts';
-import type { Manifest } from '../../src/snapshots/manifest.ts';
 import {
   FACTS,
   FILES,
@@ -148,14 +147,11 @@ describe('a durable snapshot', () => {
     expect(readdirSync(place.layout.snapshots)).toEqual([]);
   });
 
-  const arrive = (place: Pick<Kept, 'store'>, files = FACTS) =>
+  const arrive = (place: Pick<Kept, 'store'>) =>
     place.store.create(ID, async (images) => {
       await writeImages(images);
       const memory = { layers: [], copied: 5000 };
-      return { format: 2, takenAt: '2026-01-02T03:04:05.678Z', ...files, memory, tree: null } as Omit<
-        Manifest,
-        'id' | 'files'
-      >;
+      return { format: 2, takenAt: '2026-01-02T03:04:05.678Z', ...FACTS, memory, tree: null };
     });
 
   it('can come from elsewhere', async () => {

@@ -18,5 +18,6 @@ export const dropGuard = async (schema: Schema, directory: string, filter: Uint8
   const seccomp = read('seccomp.img');
   const cores = names.filter((name) => /^core-\d+\.img$/.test(name)).map(read);
   if (dropFilter(seccomp, cores, filter) === 0) return;
-  for (const image of [seccomp, ...cores]) writeFileSync(join(directory, image.name), encodeImage(schema, image));
+  for (const image of [seccomp, ...cores])
+    writeFileSync(join(directory, image.name), encodeImage(schema, image));
 };

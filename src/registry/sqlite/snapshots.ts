@@ -50,7 +50,13 @@ export const snapshotTable = (store: Store) => {
     update(id: string, changes: SnapshotChange): SnapshotRecord | undefined {
       const found = get(id);
       if (found === undefined) return undefined;
-      const { aid: _aid, takenAt: _takenAt, kind: _kind, parent: _parent, ...row } = toRow({ ...found, ...changes });
+      const {
+        aid: _aid,
+        takenAt: _takenAt,
+        kind: _kind,
+        parent: _parent,
+        ...row
+      } = toRow({ ...found, ...changes });
       change.run(row);
       return { ...found, ...changes };
     },

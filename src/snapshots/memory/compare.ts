@@ -88,7 +88,9 @@ const differing = async (before: Side, after: Side, start: number, end: number):
 
 /** The ranges of both sides, none twice. */
 const rangesOf = (before: Side, after: Side): { start: number; end: number }[] => {
-  const old = before.mappings.filter(({ start, end }) => overlapping(after.mappings, start, end).length === 0);
+  const old = before.mappings.filter(
+    ({ start, end }) => overlapping(after.mappings, start, end).length === 0,
+  );
   return [...after.mappings, ...old].toSorted((a, b) => a.start - b.start);
 };
 

@@ -73,7 +73,11 @@ const deservesLayer = (mapping: Mapping, runs: readonly SavedRun[]): boolean => 
 };
 
 /** Pages of `own` that differ from those of `other`, which has the same range; undefined when too many do. */
-const differences = (own: Process, mapping: Mapping, { owner, mapping: theirs }: Region): Kept[] | undefined => {
+const differences = (
+  own: Process,
+  mapping: Mapping,
+  { owner, mapping: theirs }: Region,
+): Kept[] | undefined => {
   const [mine, other] = [Buffer.alloc(WINDOW), Buffer.alloc(WINDOW)];
   const readers = [
     new MappingReader(mapping, own.runs, own.sources),
@@ -128,7 +132,8 @@ const writeLayer = (path: string, placed: readonly Placed[], size: number): Laye
   try {
     for (const { process, mapping, region } of placed) {
       if (region.mapping !== mapping) continue;
-      for (const piece of contentsOf(mapping, process.runs, process.sources)) assembler.add(region.offset, piece);
+      for (const piece of contentsOf(mapping, process.runs, process.sources))
+        assembler.add(region.offset, piece);
     }
     return assembler.end();
   } catch (error) {
@@ -238,7 +243,11 @@ interface Opened {
   readonly processes: readonly Process[];
 }
 
-const readDump = (schema: Schema, { images, layerFile }: FoldInput, open: (path: string) => number): Opened => {
+const readDump = (
+  schema: Schema,
+  { images, layerFile }: FoldInput,
+  open: (path: string) => number,
+): Opened => {
   const files = readImageFile(schema, images, 'files.img');
   const layers = layerFiles(files);
   const opened = new Map([...new Set(layers.values())].map((name) => [name, open(layerFile(name))]));
@@ -270,7 +279,11 @@ const foldOpened = (schema: Schema, input: FoldInput, { files, processes }: Open
     const own = placed.filter((one) => one.process === process);
     const moved = own.map(({ mapping }) => mapping);
     const kept = [...runsLeft(process, moved), ...own.flatMap((one) => one.kept)];
-    copied += writeKept(input.target, process, kept.toSorted((a, b) => a.start - b.start));
+    copied += writeKept(
+      input.target,
+      process,
+      kept.toSorted((a, b) => a.start - b.start),
+    );
     save(process.mm);
     written.push(process.mm.name, `pagemap-${process.pid}.img`, pagesFile(process.pagemap));
   }

@@ -53,7 +53,13 @@ export class LayerWriter {
   constructor(path: string, size: number) {
     this.#descriptor = openSync(path, 'wx', 0o400);
     this.#size = size;
-    ftruncateSync(this.#descriptor, size);
+    try {
+      ftruncateSync(this.#descriptor, size);
+    } catch (cause) {
+      closeSync(this.#descriptor);
+      const impossible = (cause as NodeJS.ErrnoException).code === 'EFBIG';
+      throw impossible ? new LayerError('its length is impossible', { cause }) : cause;
+    }
     this.#hash.update(pair(MARK, size));
   }
 

@@ -11,7 +11,8 @@ const REGULAR = 1 << 0;
 const FILE_PRIVATE = 1 << 6;
 const ANONYMOUS_PRIVATE = 1 << 9;
 /** Stack, vsyscall, vdso, vvar, asynchronous I/O ring, shadow stack, guard, uprobes, plugin: not the program's own to move. */
-const SPECIAL = (1 << 1) | (1 << 2) | (1 << 3) | (1 << 12) | (1 << 13) | (1 << 15) | (1 << 16) | (1 << 17) | (1 << 27);
+const SPECIAL =
+  (1 << 1) | (1 << 2) | (1 << 3) | (1 << 12) | (1 << 13) | (1 << 15) | (1 << 16) | (1 << 17) | (1 << 27);
 
 const MAP_ANONYMOUS = 0x20;
 const MAP_GROWSDOWN = 0x100;
@@ -53,27 +54,33 @@ export interface ProcessMemory {
   readonly runs: readonly SavedRun[];
 }
 
-const number = (value: unknown): number => Number(value as number | bigint);
+const number = (value: unknown): number => Number(value);
 
 /** Names of layers by the ID of the file's entry in `files.img`. */
 export const layerFiles = (files: Image): Map<number, string> =>
   new Map(
     files.entries.flatMap(({ message }) => {
       const file = message['reg'] as Fields | undefined;
-      const name = String(file?.['name'] ?? '');
-      return name.startsWith(`${MEMORY_DIRECTORY}/`) ? [[number(message['id']), basename(name)] as const] : [];
+      const name = typeof file?.['name'] === 'string' ? file['name'] : '';
+      return name.startsWith(`${MEMORY_DIRECTORY}/`)
+        ? [[number(message['id']), basename(name)] as const]
+        : [];
     }),
   );
 
 const isMovable = (entry: Fields): boolean => {
   const [status, flags] = [number(entry['status']), number(entry['flags'])];
-  if ((status & SPECIAL) !== 0 || (status & REGULAR) === 0 || (status & ANONYMOUS_PRIVATE) === 0) return false;
-  return (flags & KEPT_OUT) === 0 && (BigInt((entry['madv'] as bigint | undefined) ?? 0) & ADVICE_KEPT_OUT) === 0n;
+  if ((status & SPECIAL) !== 0 || (status & REGULAR) === 0 || (status & ANONYMOUS_PRIVATE) === 0)
+    return false;
+  return (
+    (flags & KEPT_OUT) === 0 && (BigInt((entry['madv'] as bigint | undefined) ?? 0) & ADVICE_KEPT_OUT) === 0n
+  );
 };
 
 const mappingOf = (entry: Fields, layers: ReadonlyMap<number, string>): Mapping | undefined => {
   const range = { start: number(entry['start']), end: number(entry['end']), entry };
-  const name = (number(entry['status']) & FILE_PRIVATE) !== 0 ? layers.get(number(entry['shmid'])) : undefined;
+  const name =
+    (number(entry['status']) & FILE_PRIVATE) !== 0 ? layers.get(number(entry['shmid'])) : undefined;
   if (name !== undefined) return { ...range, layer: { name, offset: number(entry['pgoff']) } };
   return isMovable(entry) ? { ...range, layer: undefined } : undefined;
 };

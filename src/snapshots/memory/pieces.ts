@@ -115,7 +115,7 @@ export class MappingReader {
 
   #next(): void {
     const { value, done } = this.#pieces.next();
-    this.#piece = done ? undefined : (value as Piece);
+    this.#piece = done ? undefined : value;
   }
 
   /** Windows must be read in ascending order. */
