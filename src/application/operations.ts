@@ -102,13 +102,18 @@ const settleFailure = async ({ work, plan: way }: Begun, state: State, thrown: u
   throw error;
 };
 
-/** What has been committed is asleep, and its processes must go whatever fails: what is left even so, the next start removes. */
+/**
+ * What has been committed is asleep: its processes must go and its files be kept, whatever fails. What is left even so, the next start
+ * removes.
+ */
 const finishSleep = async (work: Work, error: unknown): Promise<void> => {
-  const { log } = work.house;
-  log.error({ err: error, aid: work.record.aid }, 'ending the processes of a sleeper failed');
-  await EXECUTORS.end
-    .run(work)
-    .catch((err: unknown) => log.error({ err, aid: work.record.aid }, 'ending them failed again'));
+  const { house, record, taken } = work;
+  house.log.error({ err: error, aid: record.aid }, 'a step of a sleep failed that was committed');
+  for (const step of ['end', 'keep'] as const)
+    await EXECUTORS[step]
+      .run(work)
+      .catch((err: unknown) => house.log.error({ err, aid: record.aid, step }, 'it failed again'));
+  if (taken) house.keeper.settle(taken.id);
 };
 
 const takenOf = (work: Work, at: number): Omit<SleepResult, 'state'> => ({

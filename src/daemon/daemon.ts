@@ -166,6 +166,18 @@ const makeShop = (
   probes: makeProbes(),
 });
 
+const openNetwork = async (
+  options: DaemonOptions,
+  { registry, log, instance }: Pick<House, 'registry' | 'log'> & { instance: string },
+): Promise<{ network: Network; netlink: NetlinkSocket }> => {
+  const netlink = NetlinkSocket.open();
+  const known = (await registry.list()).map(knownAddress);
+  return {
+    netlink,
+    network: new Network({ netlink, network: options.network, instance, log, known }),
+  };
+};
+
 type Keeping = Pick<House, 'store' | 'objects' | 'lock' | 'keeper' | 'guardFilter' | 'memory'>;
 
 /** What keeps snapshots, and what this machine's kernel can do for their memory. */
@@ -198,12 +210,9 @@ const assemble = async (
   const log = createLogger({ level: options.logLevel });
   const engineDirectory = options.engineDir ?? defaultEngineDir();
   const engine = loadEngine(engineDirectory);
-  const schema = Schema.load(engine.descriptors);
   const registry = await openSqliteRegistry(layout.registry);
   const instance = instanceOf(options.runDir);
-  const netlink = NetlinkSocket.open();
-  const known = (await registry.list()).map(knownAddress);
-  const network = new Network({ netlink, network: options.network, instance, log, known });
+  const { network, netlink } = await openNetwork(options, { registry, log, instance });
   const cgroups = Cgroups.open(`appshot-${instance}`, join(options.runDir, 'cgroup'));
   const prepare: Workshop['prepare'] = (environment) => network.prepare(environment);
   const shop = makeShop(options, engine, { cgroups, netlink, prepare });
@@ -223,7 +232,7 @@ const assemble = async (
     layout,
     engine,
     engineDirectory,
-    schema,
+    schema: Schema.load(engine.descriptors),
     cidr: options.network,
     hidden: [options.dataDir, options.runDir],
     processesIn: (id) => cgroups.processes(id),
@@ -239,13 +248,12 @@ const assemble = async (
   const applications = new Applications(house);
   const scheduler = new Scheduler({ applications, usage: (id) => cgroups.usage(id), log });
   const metrics = new Metrics(applications, pool);
-  const [history, transfers] = [new History(house, applications), new Transfers(house, applications)];
+  const past = { history: new History(house, applications), transfers: new Transfers(house, applications) };
   return {
     services: {
       house,
       applications,
-      history,
-      transfers,
+      ...past,
       cgroups,
       scheduler,
       events,

@@ -36,14 +36,14 @@ interface Fault {
   readonly after: AppView['state'];
 }
 
-const SLEEP = ['check', 'settle', 'disconnect', 'save', 'commit', 'end'];
+const SLEEP = ['check', 'settle', 'disconnect', 'save', 'commit', 'end', 'keep'];
 const WAKE = ['verify', 'environment', 'root', 'identity', 'restore', 'connect'];
 /** Moments of a dump: before anything is frozen, frozen, and saved while the engine still holds the processes. */
 const STAGES = ['pre-dump', 'query-ext-files', 'post-dump'];
 
 /** A sleep is done once the registry says so, which `commit` does; what follows it only ends what is left over. */
 const isCommitted = (step: string, when: string): boolean =>
-  step === 'end' || (step === 'commit' && when === 'after');
+  step === 'end' || step === 'keep' || (step === 'commit' && when === 'after');
 
 /** A killed daemon's wake is finished by the next one once the engine was asked to restore. */
 const isRestored = (step: string, when: string): boolean =>
@@ -143,8 +143,9 @@ const expectWhole = async (after: Fault['after']): Promise<void> => {
   await idle.check();
   await work.goOn();
   await app.sleep();
+  const kept = await app.kept();
   await expectNothingLeft(lab, baseline);
-  expect(snapshots()).toHaveLength(1);
+  expect(snapshots()).toEqual(kept.map(({ snapshot }) => snapshot));
   await idle.check();
 };
 

@@ -236,11 +236,11 @@ describe('layers', () => {
   it('arrive, and are there with their contents, for root to read', async () => {
     const { store, layout } = await makePlace();
     const { digest, bytes } = await packed();
-    expect(store.hasLayer(digest)).toBe(false);
-    await store.putLayer(digest, pieces(bytes));
-    await store.putLayer(digest, pieces(bytes));
-    expect(store.hasLayer(digest)).toBe(true);
-    expect(store.layer({ digest })).toBe(layout.layer(digest));
+    expect(store.layers.has(digest)).toBe(false);
+    await store.layers.put(digest, pieces(bytes));
+    await store.layers.put(digest, pieces(bytes));
+    expect(store.layers.has(digest)).toBe(true);
+    expect(store.layers.path({ digest })).toBe(layout.layer(digest));
     expect(statSync(layout.layer(digest)).mode & 0o777).toBe(0o400);
     expect(await buffer(packLayer(layout.layer(digest)))).toEqual(bytes);
   });
@@ -250,7 +250,7 @@ describe('layers', () => {
     const { digest, bytes } = await packed();
     const { bytes: others } = await packed('others');
     for (const one of [others, bytes.subarray(0, -1), bytes.subarray(0, 20), Buffer.alloc(0)])
-      await expect(store.putLayer(digest, pieces(one))).rejects.toMatchObject({
+      await expect(store.layers.put(digest, pieces(one))).rejects.toMatchObject({
         code: 'SNAPSHOT_CORRUPT',
         details: { file: `layers/${digest}` },
       });
@@ -262,11 +262,11 @@ describe('layers', () => {
     const [live, dead] = [makeLayer(layout), makeLayer(layout, 'dead')];
     await writeFile(join(layout.layers, '.half.draft'), 'half a layer');
     const expected = { count: 2, bytes: expect.any(Number) as number };
-    expect(await store.sweepLayers(new Set([live.digest]), true)).toEqual(expected);
+    expect(await store.layers.sweep(new Set([live.digest]), true)).toEqual(expected);
     expect(readdirSync(layout.layers)).toHaveLength(3);
-    const { bytes } = await store.sweepLayers(new Set([live.digest]));
+    const { bytes } = await store.layers.sweep(new Set([live.digest]));
     expect(bytes).toBeGreaterThan(4096);
-    expect(store.hasLayer(dead.digest)).toBe(false);
+    expect(store.layers.has(dead.digest)).toBe(false);
     expect(readdirSync(layout.layers)).toEqual([live.digest]);
   });
 });

@@ -96,7 +96,7 @@ export const readInto = (descriptor: number, from: number, to: number, into: Buf
 };
 
 /** The windows of `[0, size)` in which a file has data. */
-export function* windowsOf(descriptor: number, size: number): Generator<number> {
+function* windowsOf(descriptor: number, size: number): Generator<number> {
   let last = -1;
   for (const [start, end] of dataExtents(descriptor, 0, size))
     for (let window = Math.max(last + 1, Math.floor(start / WINDOW)); window * WINDOW < end; window += 1) {

@@ -23,7 +23,7 @@ const KEPT_OUT = MAP_GROWSDOWN | MAP_LOCKED | MAP_HUGETLB;
 const ADVICE_KEPT_OUT = 1n << 18n;
 
 /** Where the files of layers appear in an application's root, and their names there. */
-export const MEMORY_DIRECTORY = '/.appshot/memory';
+const MEMORY_DIRECTORY = '/.appshot/memory';
 const NAME_LENGTH = 32;
 export const layerName = (digest: string): string => digest.slice(0, NAME_LENGTH);
 export const layerPath = (digest: string): string => `${MEMORY_DIRECTORY}/${layerName(digest)}`;
