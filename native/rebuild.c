@@ -14,18 +14,17 @@ static long advise(pid_t caller, uint64_t start, uint64_t size, int advice) {
 }
 
 /* Whether children do not get the mapping (MADV_DONTFORK). Only smaps tells, which counts all pages of a program for it; but a
- * marked mapping is divided when the mark is taken from one page of it. */
+ * marked mapping of several pages is divided when the mark is taken from one of them. */
 static int is_marked(pid_t caller, const struct mapping *one) {
   struct span page = {one->start, one->start + PAGE_BYTES}, around = {page.start - PAGE_BYTES, page.end + PAGE_BYTES};
   struct mappings before, after = {0, NULL};
-  int alone = 0, divided = list_mappings(caller, around, 0, &before) < 0;
+  int divided = 1, alone = list_mappings(caller, around, 0, &before) < 0;
   for (size_t i = 0; i < before.count; i++) alone |= before.list[i].start == page.start && before.list[i].end == page.end;
-  if (advise(caller, page.start, PAGE_BYTES, MADV_DOFORK) < 0) divided = 1; // into more than there may be
-  else if (list_mappings(caller, around, 0, &after) < 0 || after.count != before.count) divided = 1;
-  else divided |= memcmp(before.list, after.list, after.count * sizeof *after.list) != 0;
-  if (divided) advise(caller, page.start, PAGE_BYTES, MADV_DONTFORK);
+  if (!alone && advise(caller, page.start, PAGE_BYTES, MADV_DOFORK) == 0 && list_mappings(caller, around, 0, &after) == 0)
+    divided = after.count != before.count || memcmp(before.list, after.list, after.count * sizeof *after.list);
+  if (!alone && divided) advise(caller, page.start, PAGE_BYTES, MADV_DONTFORK);
   free_mappings(&before), free_mappings(&after);
-  return divided || (alone && is_absent_in_children(caller, page));
+  return alone ? is_absent_in_children(caller, page) : divided;
 }
 
 /* Reserved memory is charged as the program's own is, so that the kernel may join the two; where that much cannot be

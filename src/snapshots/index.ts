@@ -17,6 +17,7 @@ export { compareMemory } from './memory/compare.ts';
 export type { ImagesAt, MemoryDifference } from './memory/compare.ts';
 export { packLayer } from './memory/layer.ts';
 export { layerName, layerPath } from './memory/memory.ts';
+export { separateLayers } from './memory/separate.ts';
 export { ObjectStore } from './objects.ts';
 export { chooseVictims } from './retention.ts';
 export type { RetainedSnapshot, RetentionPolicy } from './retention.ts';

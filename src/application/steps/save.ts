@@ -5,6 +5,7 @@ import { EngineSession, dropGuard, dropUserNamespace, dumpOptions } from '../../
 import { DUMP_DESCRIPTORS, insidePath, startOutsideEngine } from '../../environments/index.ts';
 import type { OutsideEngine } from '../../environments/index.ts';
 import { boottimeNow, monotonicNow } from '../../kernel/index.ts';
+import { separateLayers } from '../../snapshots/index.ts';
 import type { Manifest } from '../../snapshots/index.ts';
 import { environmentOf, turnBack } from '../context.ts';
 import type { HeldDump, Work } from '../context.ts';
@@ -133,6 +134,7 @@ const mend = async (work: Work): Promise<void> => {
 const prepareDump = async ({ house }: Work, images: string): Promise<void> => {
   await dropUserNamespace(house.schema, images);
   if (house.guardFilter) await dropGuard(house.schema, images, house.guardFilter);
+  separateLayers(house.schema, images);
 };
 
 export const save: Executor = {
