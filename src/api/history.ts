@@ -13,6 +13,8 @@ export const WakeRequest = z
   .strictObject({
     /** What the chain says when left out. */
     memory: MemoryChoice.optional(),
+    /** Also where this machine differs from that of the snapshot in what need not matter; later wakes of it too. */
+    force: z.boolean().optional(),
   })
   .openapi('WakeRequest');
 export type WakeRequest = z.infer<typeof WakeRequest>;

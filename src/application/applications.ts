@@ -24,6 +24,12 @@ import { Reluctance } from './reluctance.ts';
 import { reachableOf } from './sleepers.ts';
 import { viewOf } from './views.ts';
 
+/** How a wake is to be done, where there is a choice. */
+export interface WakeWishes {
+  readonly memory?: MemoryChoice | undefined;
+  readonly force?: boolean | undefined;
+}
+
 export class Applications {
   readonly #house: House;
   /** The environments of running applications. */
@@ -150,24 +156,24 @@ export class Applications {
   }
 
   /** Fails with `WRONG_STATE`, `WAKE_FAILED`, `SNAPSHOT_CORRUPT`, `FINGERPRINT_MISMATCH`, `MEMORY_MODE`; then the application sleeps on. */
-  async wake(nameOrAid: string, wishes: { memory?: MemoryChoice | undefined } = {}): Promise<WakeResult> {
+  async wake(nameOrAid: string, wishes: WakeWishes = {}): Promise<WakeResult> {
     const { aid } = await this.find(nameOrAid);
-    return this.#wakeOnce(aid, wishes.memory);
+    return this.#wakeOnce(aid, wishes);
   }
 
-  #wakeOnce(aid: string, memory?: MemoryChoice): Promise<WakeResult> {
+  #wakeOnce(aid: string, wishes: WakeWishes = {}): Promise<WakeResult> {
     const falling = this.#sleeps.get(aid);
     if (falling) falling.wanted = true;
     const under = this.#wakes.get(aid);
     if (under) return under;
     const waking = this.#house.lock
-      .run(aid, 'wake', () => this.#wake(aid, memory))
+      .run(aid, 'wake', () => this.#wake(aid, wishes))
       .finally(() => this.#wakes.delete(aid));
     this.#wakes.set(aid, waking);
     return waking;
   }
 
-  async #wake(aid: string, memory: MemoryChoice | undefined): Promise<WakeResult> {
+  async #wake(aid: string, { memory, force = false }: WakeWishes): Promise<WakeResult> {
     const record = await this.find(aid);
     // A sleep that turned back has left it running: what the caller wants is true.
     if (record.state === 'running')
@@ -177,6 +183,8 @@ export class Applications {
         await operations.begin(this.#house, record, 'running', {
           ...(memory && { memory }),
           closeConnections: record.data['closeConnections'] === record.snapshot,
+          // What was forced once would be refused when a packet wakes it.
+          force: force || record.data['forced'] === record.snapshot,
         }),
       );
       this.watch(await this.find(aid), environment);

@@ -37,8 +37,6 @@ export interface House {
   /** Where `engine` lives. */
   readonly engineDirectory: string;
   readonly schema: Schema;
-  /** The guard's program, as it would be found in a dump; undefined where the kernel has no guard. */
-  readonly guardFilter: Uint8Array | undefined;
   readonly memory: MemoryAbilities;
   /** CIDR of the network. */
   readonly cidr: string;

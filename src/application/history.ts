@@ -109,6 +109,7 @@ export class History {
       name,
       hostname,
       foreign: false,
+      force: false,
     });
     this.#applications.expect(record);
     await this.#applications.wake(record.aid);

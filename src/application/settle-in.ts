@@ -23,6 +23,8 @@ export interface Origin {
   readonly hostname: string;
   /** It comes from another machine. */
   readonly foreign: boolean;
+  /** Differences of the machine were let pass. */
+  readonly force: boolean;
 }
 
 /** The address that it had, now another: where it listens, as its connections are of the past. */
@@ -121,6 +123,7 @@ export const settleIn = async (
         shown: manifest.application.shown.filter((path) => existsSync(path)),
         reachable,
         closeConnections: snapshot.id,
+        ...(origin.force && { forced: snapshot.id }),
       },
     });
     if (!record) throw new Error(`${name} changed hands while it began`);

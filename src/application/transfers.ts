@@ -180,7 +180,7 @@ export class Transfers {
     return { ...viewOf(record), snapshot: snapshot.id, ...amounts, ms: performance.now() - begun };
   }
 
-  async #settle(manifest: Manifest, { name }: Arrival): Promise<Awaited<ReturnType<typeof settleIn>>> {
+  async #settle(manifest: Manifest, { name, force }: Arrival): Promise<Awaited<ReturnType<typeof settleIn>>> {
     const house = this.#house;
     const own = manifest.application;
     const digests = new Map(manifest.files.map((file) => [file.name, file.sha256 ?? '']));
@@ -194,6 +194,7 @@ export class Transfers {
       name: name ?? own.name,
       hostname: name === undefined ? own.hostname : name,
       foreign: true,
+      force,
     });
     this.#applications.expect(made.record);
     return made;

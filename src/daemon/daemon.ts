@@ -20,7 +20,7 @@ import type { House, KeeperOptions } from '../application/index.ts';
 import { AppShotError, KeyedLock, createLogger } from '../common/index.ts';
 import type { Logger } from '../common/index.ts';
 import { Schema, defaultEngineDir, loadEngine } from '../criu/index.ts';
-import { Cgroups, Pool, guardFilter, makeProbes, warmUp } from '../environments/index.ts';
+import { Cgroups, Pool, hasGuard, makeProbes, warmUp } from '../environments/index.ts';
 import type { Workshop } from '../environments/index.ts';
 import { NetlinkSocket } from '../kernel/index.ts';
 import { Network } from '../network/index.ts';
@@ -178,7 +178,7 @@ const openNetwork = async (
   };
 };
 
-type Keeping = Pick<House, 'store' | 'objects' | 'lock' | 'keeper' | 'guardFilter' | 'memory'>;
+type Keeping = Pick<House, 'store' | 'objects' | 'lock' | 'keeper' | 'memory'>;
 
 /** What keeps snapshots, and what this machine's kernel can do for their memory. */
 const openKeeping = async (
@@ -191,16 +191,15 @@ const openKeeping = async (
     stage: join(STAGE_PARENT, `appshot-${instance}`),
     descriptors: engine.descriptors,
   });
-  const guard = await guardFilter(engine.init);
   const shared = {
     store,
     objects: new ObjectStore(layout.objects),
     lock: new KeyedLock(),
-    memory: { guard: guard !== undefined, lazy: existsSync('/dev/userfaultfd') },
+    memory: { guard: await hasGuard(engine.init), lazy: existsSync('/dev/userfaultfd') },
   };
   const { historyKeep: keep, historyTtlMs: ttlMs, quotaBytes } = retention;
   const keeper = new Keeper({ ...common, ...shared, retention: { keep, ttlMs, quotaBytes }, emit });
-  return { ...shared, keeper, guardFilter: guard };
+  return { ...shared, keeper };
 };
 
 const assemble = async (

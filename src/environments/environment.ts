@@ -118,6 +118,7 @@ export class Environment implements EnvironmentIdentity {
   readonly #shop: Workshop;
   readonly #control: Control;
   #destroyed: Promise<void> | undefined;
+  #filter: Promise<Uint8Array> | undefined;
 
   private constructor(shop: Workshop, identity: EnvironmentIdentity, control: Control) {
     this.#shop = shop;
@@ -273,6 +274,14 @@ export class Environment implements EnvironmentIdentity {
   /** While the guard is held nothing is traced or changed by it: a dump can begin. Calls that it answers wait. */
   async holdGuard(): Promise<void> {
     await this.#control.call(['guard', 'hold']);
+  }
+
+  /** The filter that every restored process has: that of the program which made this environment, perhaps an older one. */
+  guardFilter(): Promise<Uint8Array> {
+    this.#filter ??= this.#control
+      .call(['guard', 'filter'])
+      .then(([, digits = '']) => Buffer.from(digits, 'hex'));
+    return this.#filter;
   }
 
   async releaseGuard(): Promise<void> {

@@ -10,4 +10,4 @@ export { makeProbes, warmUp } from './probes.ts';
 export { insidePath, makeApplicationFiles, makeRoot, shownPaths } from './root.ts';
 export { fillMemory, fillerEnded } from './filler.ts';
 export type { FillPlan, FillProcess, FillRange } from './filler.ts';
-export { guardFilter } from './guard.ts';
+export { hasGuard } from './guard.ts';

@@ -131,10 +131,11 @@ const mend = async (work: Work): Promise<void> => {
 };
 
 /** What the engine wrote becomes what it can restore inside the application's own namespaces. */
-const prepareDump = async ({ house }: Work, images: string): Promise<void> => {
-  await dropUserNamespace(house.schema, images);
-  if (house.guardFilter) await dropGuard(house.schema, images, house.guardFilter);
-  separateLayers(house.schema, images);
+const prepareDump = async (work: Work, images: string): Promise<void> => {
+  const { schema } = work.house;
+  await dropUserNamespace(schema, images);
+  await dropGuard(schema, images, await environmentOf(work).guardFilter());
+  separateLayers(schema, images);
 };
 
 export const save: Executor = {

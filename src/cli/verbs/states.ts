@@ -36,10 +36,11 @@ const addWake = (program: Command): void => {
     example: 'appshot wake web\nappshot wake --memory copy web',
   })
     .addOption(memoryOption())
-    .action((apps: string[], { memory }: WakeRequest, command: Command) =>
+    .option('--force', 'also where a file or the machine has changed, if that can be safe')
+    .action((apps: string[], request: WakeRequest, command: Command) =>
       changeAll(apps, command, {
         label: 'waking',
-        apply: (client, app) => client.wake(app, memory === undefined ? {} : { memory }),
+        apply: (client, app) => client.wake(app, request),
         tell: tellWake,
       }),
     );
