@@ -235,6 +235,8 @@ static int answer_stage(const char *data, size_t size) {
   if (!stages.reply_size || size < 2 || memcmp(data, "\x08\x06", 2)) return 0;
   if (is_among(stages.tell, data, size)) return 0;
   if (stages.guard && is_among(",post-restore", data, size)) guard_turn("go");
+  // From here on nothing fails any more: the daemon may let packets in while the engine lets the tasks go.
+  if (is_among(",pre-resume", data, size)) tell("resuming", "", "");
   return send(self.engine, stages.reply, stages.reply_size, MSG_NOSIGNAL) == (ssize_t)stages.reply_size;
 }
 

@@ -103,6 +103,8 @@ export interface Work {
   fillings?: readonly ProcessFilling[];
   /** Connections of the snapshot are of the past: they come back closed. */
   closeConnections?: boolean;
+  /** Set when packets reach it although the engine has not said its last word. */
+  connected?: boolean;
   /** Differences of the machine that need not matter are let pass. */
   force?: boolean;
   /** Milliseconds for a `stop` to end by itself. */

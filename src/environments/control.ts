@@ -18,6 +18,8 @@ const LARGEST_FRAME = 16 << 20;
 export interface ControlEvents {
   /** The chain's first process has ended, with an exit status as shells count it. */
   chainEnded(status: number): void;
+  /** What is restored is complete, and about to go on. */
+  resuming(): void;
   /** A message of the engine; `undefined` when the engine has ended. */
   engine(message: Uint8Array | undefined): void;
   closed(): void;
@@ -136,6 +138,7 @@ export class Control {
   #dispatch(frame: Buffer): void {
     const verb = frame.toString('latin1', 0, frame.indexOf(0));
     if (verb === 'criu') return this.#events.engine?.(frame.subarray(5));
+    if (verb === 'resuming') return this.#events.resuming?.();
     if (verb === 'criu-ended') return this.#events.engine?.(undefined);
     const fields = split(frame);
     if (verb === 'hello') return this.#greet(fields[1] ?? '', Number(fields[2]));

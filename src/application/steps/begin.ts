@@ -141,6 +141,7 @@ const startFailure = async ({ house, record }: Work, status: number): Promise<Ap
 /** The last step of running and waking: the address answers, and held packets flow. */
 export const connect: Executor = {
   run: async (work) => {
+    if (work.connected === true) return;
     work.house.network.connect(work.record.address, environmentOf(work));
   },
 };

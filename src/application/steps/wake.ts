@@ -10,6 +10,7 @@ import type { Work } from '../context.ts';
 import { engineFailure } from '../evidence.ts';
 import { checkFingerprint } from '../fingerprint.ts';
 import { fillRestored, prepareMemory } from '../memory.ts';
+import { reachableOf } from '../sleepers.ts';
 import type { Executor } from './executor.ts';
 
 /** Nothing is started from a snapshot that is not what was saved. */
@@ -63,13 +64,29 @@ export const restore: Executor = {
       );
       // Whatever ends this step early, the engine's own end is not news any more.
       restoring.catch(() => undefined);
+      // The engine's last words come milliseconds after the processes go on, and nobody should wait for them.
+      environment.on({
+        resuming: () => {
+          house.network.connect(record.address, environment);
+          work.connected = true;
+        },
+      });
       house.faults.at('wake', 'restore', 'during', environment);
       const pid = await restoring;
       await environment.adopt(pid, processes.last);
     } catch (error) {
       throw await engineFailure(work, 'restore.log', error);
     } finally {
+      environment.on({ resuming: () => undefined });
       descriptors.forEach((fd) => closeSync(fd));
     }
+  },
+  undo: async (work) => {
+    const { house, record, connected, environment } = work;
+    if (connected !== true || !environment) return;
+    house.network.disconnect(record.address, environment);
+    const reachable = reachableOf({ ...record, state: 'asleep' });
+    if (reachable) house.network.close(record.address, reachable);
+    work.connected = false;
   },
 };

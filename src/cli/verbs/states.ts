@@ -37,13 +37,17 @@ const addWake = (program: Command): void => {
   })
     .addOption(memoryOption())
     .option('--force', 'also where a file or the machine has changed, if that can be safe')
-    .action((apps: string[], request: WakeRequest, command: Command) =>
-      changeAll(apps, command, {
+    .action((apps: string[], { memory, force }: WakeRequest, command: Command) => {
+      const request = {
+        ...(memory === undefined ? {} : { memory }),
+        ...(force === undefined ? {} : { force }),
+      };
+      return changeAll(apps, command, {
         label: 'waking',
         apply: (client, app) => client.wake(app, request),
         tell: tellWake,
-      }),
-    );
+      });
+    });
 };
 
 const addStop = (program: Command): void => {

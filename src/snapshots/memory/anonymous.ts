@@ -6,7 +6,7 @@ import { copyFileSync, existsSync, readFileSync, readdirSync, writeFileSync } fr
 import { join } from 'node:path';
 import { decodeImage, encodeImage, readPagemap } from '../../criu/index.ts';
 import type { Schema } from '../../criu/index.ts';
-import { layerFiles, mappingsOf, placeRuns, unmapLayer } from './memory.ts';
+import { joinParts, layerFiles, mappingsOf, placeRuns, unmapLayer } from './memory.ts';
 import { runsWithin } from './pieces.ts';
 
 /** A part of a process's memory, in bytes, and where its contents are. */
@@ -47,6 +47,7 @@ export const makeAnonymous = (schema: Schema, images: string, target: string): P
       [...runsWithin(runs, start, end)].map((run) => ({ start: run.start, length: run.end - run.start })),
     );
     layered.forEach(unmapLayer);
+    joinParts(mm);
     writeFileSync(join(target, name), encodeImage(schema, mm), { mode: 0o600 });
     filled.push({ pid, fillings, present });
   }

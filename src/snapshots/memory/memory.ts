@@ -103,6 +103,42 @@ export const placeRuns = (runs: readonly PageRun[]): SavedRun[] => {
     });
 };
 
+const AREA_HEAP = 1 << 5;
+const MAP_NORESERVE = 0x4000;
+/** SEQUENTIAL, RANDOM, MERGEABLE, HUGEPAGE, NOHUGEPAGE, DONTDUMP. */
+const SHOWS_IN_NOTHING = [2n, 1n, 12n, 14n, 15n, 16n].reduce((all, bit) => all | (1n << bit), 0n);
+
+const areParts = (one: Fields, next: Fields): boolean => {
+  const same = (key: string, loose: number): boolean =>
+    (number(one[key]) & ~loose) === (number(next[key]) & ~loose);
+  const advice = (entry: Fields): bigint =>
+    BigInt((entry['madv'] as bigint | undefined) ?? 0) & ~SHOWS_IN_NOTHING;
+  return (
+    number(one['end']) === number(next['start']) &&
+    [one, next].every(isMovable) &&
+    same('prot', 0) &&
+    same('status', AREA_HEAP) &&
+    same('flags', MAP_NORESERVE) &&
+    advice(one) === advice(next)
+  );
+};
+
+/**
+ * Makes one of adjacent anonymous mappings that differ in nothing a program can see. A guarded program may have made them as one, and
+ * would be refused when it moves them (mremap(2)): the kernel itself does not join what has been written apart.
+ */
+export const joinParts = (mm: Image): void => {
+  const message = mm.entries[0]?.message;
+  if (!message) return;
+  const joined: Fields[] = [];
+  for (const entry of (message['vmas'] as Fields[] | undefined) ?? []) {
+    const last = joined.at(-1);
+    if (last && areParts(last, entry)) last['end'] = entry['end'];
+    else joined.push(entry);
+  }
+  message['vmas'] = joined;
+};
+
 /** Makes a mapping one of a layer. */
 export const mapLayer = ({ entry }: Mapping, fileId: number, offset: number): void => {
   entry['status'] = (number(entry['status']) & ~ANONYMOUS_PRIVATE) | FILE_PRIVATE;
