@@ -25,6 +25,15 @@ export interface Part {
 /** Puts it to sleep over the daemon's socket: no command is started. */
 export const sleep = (bench: Bench, app: Application): Promise<SleepResult> => bench.client.sleep(app.aid);
 
+const LONGEST_KEEPING_MS = 120_000;
+
+/** Waits until all of its snapshots are durable, and their memory in layers where that pays: what a sleeper is most of its time. */
+export const kept = (bench: Bench, app: Pick<Application, 'aid' | 'name'>): Promise<void> =>
+  eventually(async () => {
+    const snapshots = await bench.client.history(app.aid);
+    if (!snapshots.every(({ durable }) => durable)) throw new Error(`${app.name} is not kept yet`);
+  }, LONGEST_KEEPING_MS);
+
 export interface PacketWake {
   /** Milliseconds from connect() to the last byte of the answer. */
   readonly ms: number;

@@ -1,5 +1,5 @@
 /**
- * npm run bench -- [--json FILE] [--samples N] [--only PART]
+ * npm run bench -- [--json FILE] [--markdown FILE] [--samples N] [--only PART]
  *
  * Measures what AppShot promises and prints each figure beside what it is compared with, in one run. A slow machine or a promise that is
  * not kept does not fail it; something that does not work does.
@@ -11,15 +11,31 @@ import { createLab } from '../test/support/lab.ts';
 import type { Part } from './bench.ts';
 import type { Figure } from './figures.ts';
 import { lines } from './report.ts';
+import { coldCache } from './cold-cache.ts';
+import { firstSleepOf } from './first-sleep.ts';
+import { guard, shared } from './mappings.ts';
+import { markdown } from './markdown.ts';
 import { network } from './network.ts';
 import { programs } from './programs.ts';
+import { sizes } from './sizes.ts';
 import { sleepers } from './sleepers.ts';
 import { wakeOf } from './wake.ts';
 
-const PARTS: readonly Part[] = [wakeOf(0), wakeOf(50), wakeOf(400), programs, network, sleepers];
+const SIZES = [0, 50, 400, 1500];
+const PARTS: readonly Part[] = [
+  ...SIZES.map(wakeOf),
+  sizes,
+  ...SIZES.map(firstSleepOf),
+  coldCache,
+  guard,
+  shared,
+  programs,
+  network,
+  sleepers,
+];
 const SAMPLES = 20;
 
-const USAGE = `npm run bench -- [--json FILE] [--samples N] [--only PART]
+const USAGE = `npm run bench -- [--json FILE] [--markdown FILE] [--samples N] [--only PART]
   parts: ${PARTS.map((part) => part.name).join(', ')}
   samples: ${SAMPLES} of each figure when left out`;
 
@@ -27,6 +43,7 @@ class UsageError extends Error {}
 
 interface Options {
   readonly json: string | undefined;
+  readonly markdown: string | undefined;
   readonly samples: number;
   readonly parts: readonly Part[];
 }
@@ -34,14 +51,19 @@ interface Options {
 const readOptions = (args: string[]): Options => {
   const { values } = parseArgs({
     args,
-    options: { json: { type: 'string' }, samples: { type: 'string' }, only: { type: 'string' } },
+    options: {
+      json: { type: 'string' },
+      markdown: { type: 'string' },
+      samples: { type: 'string' },
+      only: { type: 'string' },
+    },
   });
   const samples = Number(values.samples ?? SAMPLES);
   if (!Number.isInteger(samples) || samples < 1)
     throw new UsageError('--samples is a whole number from 1 on');
   const parts = PARTS.filter((part) => values.only === undefined || part.name === values.only);
   if (parts.length === 0) throw new UsageError(`there is no part ${values.only}`);
-  return { json: values.json, samples, parts };
+  return { json: values.json, markdown: values.markdown, samples, parts };
 };
 
 /** Each part has a daemon of its own: what one part leaves in its memory is no figure of the next. */
@@ -55,10 +77,12 @@ const measure = async (samples: number, part: Part): Promise<Figure[]> => {
 };
 
 const main = async (): Promise<void> => {
-  const { json, samples, parts } = readOptions(process.argv.slice(2));
+  const options = readOptions(process.argv.slice(2));
+  const { samples, parts } = options;
   const figures: Figure[] = [];
   for (const part of parts) figures.push(...(await measure(samples, part)));
-  if (json !== undefined) writeFileSync(json, JSON.stringify(figures, null, 2) + '\n');
+  if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(figures, null, 2) + '\n');
+  if (options.markdown !== undefined) writeFileSync(options.markdown, markdown(figures));
   const broken = figures.filter((one) => one.met === false).length;
   const promises = figures.filter((one) => one.met !== undefined).length;
   console.log(`\n${promises - broken} of ${promises} promises met`);

@@ -16,7 +16,7 @@ import type { Question } from './request.ts';
 
 export interface PlainCriu {
   readonly to: Inside;
-  /** Milliseconds that `criu dump` takes, with the end of the program. */
+  /** Milliseconds that `criu dump` to memory takes, with the end of the program. */
   dump(): Promise<number>;
   /** Milliseconds that `criu restore --restore-detached` takes. */
   restore(): Promise<number>;
@@ -25,6 +25,9 @@ export interface PlainCriu {
 
 const LINK = 'plain0';
 const ADDRESS = '10.98.0.2';
+/** On the tmpfs of the shell's mount namespace. */
+const IMAGES = '/run/images';
+const PID_FILE = 'pid';
 const SAVE = ['--tcp-established', '--file-locks', '--manage-cgroups=ignore'];
 
 const gone = (pid: number): Promise<void> =>
@@ -46,6 +49,7 @@ class Container implements PlainCriu {
   readonly #shell: Dialogue;
   readonly #first: Dialogue;
   readonly #root: string;
+  /** The same directory, as this process finds it. */
   readonly #images: string;
   readonly #engine = loadEngine(defaultEngineDir()).command;
   #pid: number;
@@ -70,7 +74,7 @@ class Container implements PlainCriu {
     const log = `${verb}.log`;
     const began = performance.now();
     this.#shell.tell(
-      [...this.#engine, verb, '--images-dir', this.#images, '--log-file', log, ...SAVE, ...options].join(' '),
+      [...this.#engine, verb, '--images-dir', IMAGES, '--log-file', log, ...SAVE, ...options].join(' '),
     );
     const [, code] = await this.#shell.hear(/^exit (\d+)$/);
     const ms = performance.now() - began;
@@ -94,13 +98,13 @@ class Container implements PlainCriu {
   }
 
   async restore(): Promise<number> {
-    const pidFile = join(this.#images, 'pid');
+    const pidFile = join(this.#images, PID_FILE);
     rmSync(pidFile, { force: true });
     const network = ['--external', `veth[eth0]:${LINK}@${BRIDGE}`];
     const ms = await this.#criu('restore', [
       '--restore-detached',
       '--pidfile',
-      pidFile,
+      join(IMAGES, PID_FILE),
       '--root',
       this.#root,
       ...network,
@@ -126,10 +130,11 @@ export const startPlain = async (
 ): Promise<PlainCriu> => {
   await makeBridge(lab);
   const directory = join(lab.directory, `plain-${name}`);
-  const [root, images] = [join(directory, 'root'), join(directory, 'images')];
-  for (const path of [root, images]) mkdirSync(path, { recursive: true });
+  const root = join(directory, 'root');
+  mkdirSync(root, { recursive: true });
   const shell = await lab.talk('unshare', ['--mount', 'sh', beside('engine-shell.sh'), root]);
-  await shell.hear(/^ready$/);
+  const [, shellPid] = await shell.hear(/^ready (\d+)$/);
+  const images = join(`/proc/${shellPid}/root`, IMAGES);
   const pidFile = join(directory, 'first');
   const contained = ['/usr/bin/python3', beside('contain.py'), root, pidFile, ...command];
   const namespaces = ['--pid', '--fork', '--net', '--ipc', '--uts', '--mount'];

@@ -2,7 +2,7 @@
 import type { Figure } from './figures.ts';
 import { table } from './table.ts';
 
-const number = (value: number): string =>
+export const number = (value: number): string =>
   value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 
 const percent = (ratio: number): string => `${(ratio * 100).toFixed(ratio < 2 ? 1 : 0)} %`;

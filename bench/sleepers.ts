@@ -1,10 +1,11 @@
 /** What a hundred sleeping applications cost: the daemon's memory, and its processor time while nothing happens. */
-import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ChainSpec } from '../src/api/index.ts';
+import { kept } from './bench.ts';
 import type { Bench, Part } from './bench.ts';
 import { figure } from './figures.ts';
 import type { Figure } from './figures.ts';
+import { ranNs, residentMb, usedMs } from './processes.ts';
 
 const APPLICATIONS = 100;
 const AT_ONCE = 4;
@@ -13,15 +14,17 @@ const LEAST_WINDOWS = 20;
 const MEMORY_LIMIT_MB = 150;
 const CPU_LIMIT_PERCENT = 1;
 
-const makeSleepers = async ({ client }: Bench): Promise<string[]> => {
+const makeSleepers = async (bench: Bench): Promise<string[]> => {
+  const { client } = bench;
   const aids: string[] = [];
   let next = 0;
   const work = async (): Promise<void> => {
     while (next < APPLICATIONS) {
       const command = ['sleep', 'infinity'];
       const spec = ChainSpec.parse({ name: `sleeper-${next++}`, processes: [{ name: 'sleep', command }] });
-      const { aid } = await client.run(spec);
+      const { aid, name } = await client.run(spec);
       await client.sleep(aid);
+      await kept(bench, { aid, name });
       aids.push(aid);
     }
   };
@@ -29,32 +32,20 @@ const makeSleepers = async ({ client }: Bench): Promise<string[]> => {
   return aids;
 };
 
-/** Resident memory in MB; what the kernel could share with other Node processes counts in full. */
-const residentMb = (pid: number): number => {
-  const kib = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return (Number(kib) * 1024) / 1e6;
-};
-
-/** Nanoseconds for which its threads ran. */
-const ranNs = (pid: number): number =>
-  readdirSync(`/proc/${pid}/task`)
-    .map((thread) => Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]))
-    .reduce((total, one) => total + one, 0);
-
 const measure = async (bench: Bench): Promise<Figure[]> => {
   const { lab, client, samples } = bench;
   const pid = lab.daemonPid();
   const before = residentMb(pid);
   const aids = await makeSleepers(bench);
   const [memory, cpu]: [number[], number[]] = [[], []];
-  const [began, ranBefore] = [performance.now(), ranNs(pid)];
+  const [began, usedBefore] = [performance.now(), usedMs(pid)];
   for (let window = 0; window < Math.max(samples, LEAST_WINDOWS); window++) {
     const [from, ran] = [performance.now(), ranNs(pid)];
     await pause(WINDOW_MS);
     cpu.push((ranNs(pid) - ran) / 1e4 / (performance.now() - from));
     memory.push(residentMb(pid));
   }
-  const whole = (ranNs(pid) - ranBefore) / 1e4 / (performance.now() - began);
+  const whole = ((usedMs(pid) - usedBefore) * 100) / (performance.now() - began);
   for (const aid of aids) await client.remove(aid, { force: true });
   const name = `daemon, ${APPLICATIONS} asleep`;
   return [

@@ -2,24 +2,18 @@
  * From the first packet to the last byte of the answer: a sleeping Node server that holds some memory, beside plain CRIU's restore
  * of the same program and beside a cold start. The three take turns, so that the machine's noise meets each of them.
  */
-import { fileURLToPath } from 'node:url';
 import type { SleepResult, WakeResult } from '../src/api/index.ts';
-import { launch } from '../test/support/application.ts';
-import { eventually } from '../test/support/eventually.ts';
-import { sleep, wakeByPacket } from './bench.ts';
+import { kept, sleep, wakeByPacket } from './bench.ts';
 import type { Bench, Part } from './bench.ts';
 import { coldStart } from './cold-start.ts';
 import { compared, figure, stepFigures } from './figures.ts';
 import type { Figure, Samples } from './figures.ts';
+import { PORT, QUESTION, nodeServer, startServer } from './node-server.ts';
 import { startPlain } from './plain-criu.ts';
-import { ask, httpGet } from './request.ts';
+import { ask } from './request.ts';
 
-const PORT = 8080;
-const QUESTION = httpGet('/count');
-const COUNTER = fileURLToPath(new URL('../test/fixtures/counter.js', import.meta.url));
-
-/** What is promised of a small application's wake, beside plain CRIU's restore alone. */
-const WAKE_LIMIT = 0.25;
+/** What is promised of a wake, beside plain CRIU's restore alone, by the megabytes that the application holds. */
+const WAKE_LIMITS: Partial<Record<number, number>> = { 0: 0.25, 400: 0.05 };
 
 interface Run {
   readonly slept: SleepResult[];
@@ -34,14 +28,13 @@ interface Run {
 const takeTurns = async (bench: Bench, megabytes: number): Promise<Run> => {
   const { lab } = bench;
   const name = `counter-${megabytes}`;
-  const command = [process.execPath, COUNTER, String(PORT), String(megabytes)];
-  const app = await launch(lab, name, { command });
-  const to = lab.namespace.inside(app.address, PORT);
-  await eventually(() => ask(to, QUESTION));
+  const command = nodeServer(megabytes);
+  const { app, to } = await startServer(bench, name, megabytes);
   const plain = await startPlain(lab, name, command, PORT, QUESTION);
   const run: Run = { slept: [], woken: [], wake: [], dump: [], restore: [], restored: [], cold: [] };
   for (let sample = 0; sample < bench.samples; sample++) {
     const slept = await sleep(bench, app);
+    await kept(bench, app);
     // The others' turns come while AppShot's application sleeps: by its wake the daemon has an environment ready again.
     run.dump.push(await plain.dump());
     run.cold.push(await coldStart(lab, { command, port: PORT, question: QUESTION, listening: /listens/ }));
@@ -71,9 +64,8 @@ const figuresOf = (run: Run, megabytes: number): Figure[] => {
   const dump = samples('plain CRIU, dump', run.dump);
   const ms = (each: readonly { ms: number }[]): number[] => each.map((one) => one.ms);
   const frozen = run.slept.map((one) => one.frozenMs);
-  const limit = megabytes === 0 ? WAKE_LIMIT : undefined;
   return [
-    compared(wake, restore, limit),
+    compared(wake, restore, WAKE_LIMITS[megabytes]),
     compared(wake, restored),
     compared(wake, cold),
     ...[restore, restored, cold].map((one) => figure(one)),

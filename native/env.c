@@ -134,7 +134,7 @@ static const char *last_pid(void) {
 
 static const char *signal_all(struct fields *f) { return kill(-1, number_field(f)) < 0 && errno != ESRCH ? "signal" : NULL; }
 
-/* guard pass|go|hold|state: answered with the guard's state afterwards; guard.c tells what they mean. guard filter: the filter that
+/* guard pass|go|lazy|hold|state: answered with the guard's state afterwards; guard.c tells what they mean. guard filter: the filter that
  * this very program, which may be older than the daemon's, put on its tasks. */
 static const char *turn_guard(struct fields *f) {
   const char *word = field(f), *state = word && !strcmp(word, "filter") ? guard_filter() : guard_turn(word);

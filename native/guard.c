@@ -5,7 +5,8 @@
  * tasks of that memory are stopped, the layer's part is replaced by anonymous memory, empty or with its content, and the
  * call starts again: it finds no layer then.
  *
- * The guard lets everything pass until the engine has restored the tasks (`pass`), then works (`go`). While it is on `hold`,
+ * The guard lets everything pass until the engine has restored the tasks (`pass`), then works (`go`). Where memory comes back as it is
+ * touched (`lazy`, lazy.c) one advice discards without telling who brings it: he is told before. While it is on `hold`,
  * calls wait in the filter without having been taken: such tasks can still be stopped, and saved. PID 1 does one thing at a
  * time, so when it answers a verb no task is in its hands. Source: seccomp_unotify(2). */
 #include "guard.h"
@@ -36,11 +37,12 @@
 #define UNLESS(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skip)
 #define RETURN(action) BPF_STMT(BPF_RET | BPF_K, action)
 #define NOTIFY_IF(value) UNLESS(value, 1), RETURN(SECCOMP_RET_USER_NOTIF)
+#define IF_OURS(skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, GUARD_OWN_CALL, skip, 0) /* such advice has no sixth argument */
 #define IF_ADVICE(call, argument)                                                                                         \
-  UNLESS(call, 14), LOAD(args[argument]), NOTIFY_IF(DONTNEED), NOTIFY_IF(FREE), NOTIFY_IF(REMOVE), NOTIFY_IF(WIPEONFORK),  \
-      NOTIFY_IF(DONTNEED_LOCKED), NOTIFY_IF(GUARD_INSTALL), RETURN(SECCOMP_RET_ALLOW)
+  UNLESS(call, 16), LOAD(args[5]), IF_OURS(13), LOAD(args[argument]), NOTIFY_IF(DONTNEED), NOTIFY_IF(FREE),                \
+      NOTIFY_IF(REMOVE), NOTIFY_IF(WIPEONFORK), NOTIFY_IF(DONTNEED_LOCKED), NOTIFY_IF(GUARD_INSTALL), RETURN(SECCOMP_RET_ALLOW)
 #define X32_BIT 0x40000000 /* the same calls by other numbers */
-#define CALLS_SIZE 46
+#define CALLS_SIZE 50
 #define IF_CALLS(madvise, process_madvise, mremap, mlock, mlock2, mlockall, ioctl)                                        \
   LOAD(nr), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ~X32_BIT), NOTIFY_IF(mremap), NOTIFY_IF(mlock), NOTIFY_IF(mlock2),         \
       NOTIFY_IF(mlockall), IF_ADVICE(madvise, 2), IF_ADVICE(process_madvise, 3), UNLESS(ioctl, 5), LOAD(args[1]),          \
@@ -123,23 +125,23 @@ int guard_listener(void) { return strcmp(guard.state, "hold") ? guard.listener :
 static void lose_tasks(void) { close(guard.listener), guard.listener = -1, guard.state = "none"; }
 
 const char *guard_turn(const char *to) {
-  static const char *const states[] = {"pass", "go", "hold", "state"};
+  static const char *const states[] = {"pass", "go", "lazy", "hold", "state"};
   if (!to) return NULL;
   for (size_t i = 0; i < sizeof states / sizeof *states; i++)
     if (!strcmp(to, states[i])) {
-      if (guard.listener >= 0 && i < 3) guard.state = states[i];
+      if (guard.listener >= 0 && i < 4) guard.state = states[i];
       return guard.state;
     }
   return NULL;
 }
 
 /* What a call asks for. */
-enum action { LET_PASS, REFUSE, DISCARD, DISSOLVE };
+enum action { LET_PASS, REFUSE, DISCARD, DISSOLVE, TELL };
 
 struct plan {
   enum action action;
-  int advice; /* when the call is madvise() */
-  int whole;  /* it takes one mapping only: what a program made as one must become one again */
+  int advice;    /* when the call is madvise() */
+  int whole;     /* it takes one mapping only: what a program made as one must become one again */
   struct span in;
   uint64_t asked_end; /* that of the advice's range; `in` ends where the kernel would refuse to go on */
 };
@@ -173,10 +175,14 @@ static uint64_t discards_until(pid_t tid, const struct plan *p) {
   return end < p->in.end ? end : p->in.end;
 }
 
+static int is_lazy(void) { return !strcmp(guard.state, "lazy"); }
+
 static struct plan plan_advice(pid_t tid, uint64_t start, uint64_t size, uint64_t advice) {
   struct plan p = {.advice = advice & 0xff, .in = span_of(start, size)};
   p.asked_end = p.in.end;
-  if (start % PAGE_BYTES || p.in.start == p.in.end || !meets_layer(tid, p.in)) return pass;
+  if (start % PAGE_BYTES || p.in.start == p.in.end) return pass;
+  if (is_lazy()) return p.action = TELL, p.advice == GUARD_INSTALL && works(p.advice) ? p : pass;
+  if (!meets_layer(tid, p.in)) return pass;
   if (p.advice == REMOVE) p.action = REFUSE;
   else if (p.advice == WIPEONFORK) p.action = DISSOLVE;
   else if (works(p.advice)) p.action = DISCARD, p.in.end = discards_until(tid, &p);
@@ -258,6 +264,7 @@ static struct plan plan_call(pid_t tid, const struct seccomp_data *data) {
 /* The memory's tasks stand still: what was planned is now done to what is mapped now. */
 static int carry_out(pid_t tid, const struct plan *p) {
   struct mappings m;
+  if (p->action == TELL) return discard_aloud(tid, p->in), 0;
   int result = list_mappings(tid, p->in, 0, &m);
   if (result == 0) result = p->action == DISCARD ? discard(tid, &m) : dissolve(tid, &m, p->whole);
   free_mappings(&m);
@@ -265,10 +272,10 @@ static int carry_out(pid_t tid, const struct plan *p) {
 }
 
 /* A task that cannot be stopped, or memory that cannot be mapped anew: the call must end here, for it would meet the layer
- * again. Discarding can be done by writing zeros; everything else may fail for want of memory at any time. */
+ * again. Discarding can be done by writing zeros; everything else, traps too, may fail for want of memory at any time. */
 static long do_without(pid_t tid, const struct plan *p) {
   struct mappings m;
-  if (p->action != DISCARD || !p->advice || list_mappings(tid, p->in, 0, &m) < 0) return -ENOMEM;
+  if (p->action != DISCARD || !p->advice || p->advice == GUARD_INSTALL || list_mappings(tid, p->in, 0, &m) < 0) return -ENOMEM;
   int result = write_zeros(tid, &m);
   free_mappings(&m);
   if (result < 0) return -ENOMEM;
@@ -300,7 +307,8 @@ static void rebuild(const struct seccomp_notif *asked, const struct plan *p) {
   resume_world(&world);
 }
 
-/* Mappings that were to become one and did not, for a reason that only the kernel knows, would be asked for ever again. */
+/* Mappings that were to become one and did not, for a reason that only the kernel knows, would be asked for ever again; so would
+ * memory that looks as before when it has been made anew. */
 static int comes_again(const struct seccomp_notif *asked) {
   static struct seccomp_notif last;
   int same = last.pid == asked->pid && !memcmp(&last.data, &asked->data, sizeof last.data);
@@ -314,8 +322,9 @@ void guard_serve(void) {
   struct pollfd poll_tasks = {guard.listener, POLLIN, 0};
   if (poll(&poll_tasks, 1, 0) > 0 && poll_tasks.revents & POLLHUP) return lose_tasks();
   if (!(poll_tasks.revents & POLLIN) || ioctl(guard.listener, SECCOMP_IOCTL_NOTIF_RECV, &asked) < 0) return;
-  struct plan p = strcmp(guard.state, "go") ? pass : plan_call(asked.pid, &asked.data);
-  if (p.action == DISSOLVE && p.whole && !meets_layer(asked.pid, p.in) && comes_again(&asked)) p = pass;
+  struct plan p = !strcmp(guard.state, "pass") ? pass : plan_call(asked.pid, &asked.data);
+  int looks_done = p.action == TELL || (p.action == DISSOLVE && p.whole && !meets_layer(asked.pid, p.in));
+  if (looks_done && comes_again(&asked)) p = pass;
   if (p.action == LET_PASS) let_pass(asked.id);
   else if (p.action == REFUSE) answer(asked.id, -EINVAL);
   else rebuild(&asked, &p);

@@ -2,6 +2,7 @@
 #include "init.h"
 
 #define PAGE_BYTES 4096ULL
+#define GUARD_OWN_CALL 0x47535041 /* as a sixth argument: advice that is given by the guard itself passes its filter */
 #define ADDRESS_END (1ULL << 56) /* above every address of a program */
 
 struct span {
@@ -53,6 +54,8 @@ void resume_world(struct world *w);
 /* rebuild.c: 0, or -1 when something is still a layer. The memory's tasks stand still. */
 /* The layers' parts become fresh memory, which reads as zeros. */
 int discard(pid_t caller, const struct mappings *m);
+/* Discards what may be discarded, as an event for whoever brings this memory (userfaultfd(2)). */
+void discard_aloud(pid_t caller, struct span in);
 /* The layers' parts become anonymous memory with the same content; the parts that are anonymous already too, with `whole`. */
 int dissolve(pid_t caller, const struct mappings *m, int whole);
 /* For memory that cannot be mapped anew: zeros are written wherever there is something else. */

@@ -1,4 +1,5 @@
 /* What the files of the init program share. Its protocol is in init.c. */
+#pragma once
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -104,7 +105,7 @@ void guard_adopt(int socket);
 /* What to poll: readable when guard_serve() has something to do; -1 for nothing. */
 int guard_listener(void);
 void guard_serve(void);
-/* To `pass`, `go` or `hold`, or asks for the `state`. Returns the state afterwards, `none` without a guard; NULL: no such word. */
+/* To `pass`, `go`, `lazy` or `hold`, or asks for the `state`. Returns the state afterwards, `none` without a guard; NULL: no such word. */
 const char *guard_turn(const char *to);
 /* The filter's program in hexadecimal digits. */
 const char *guard_filter(void);

@@ -8,6 +8,7 @@
  * For the same reason a forked child, whose memory is a copy, starts with a copy of its parent's list as it is when the event
  * is read. A page that is there already is never overwritten (EEXIST): what was restored, or fetched by a fault, stays.
  */
+#include "guard.h"
 #include "pieces.h"
 #include <sys/file.h>
 
@@ -225,8 +226,16 @@ static int open_of(pid_t pid, const char *name, int flags) {
   return fd;
 }
 
-/* A region without contents is left to the kernel: programs reserve much that they never use. Others are watched as a whole,
- * because watching splits a mapping. Returns the bytes watched. */
+/* The mapping that a region lies in: watching divides a mapping, and programs may be refused when they move what they made as
+ * one. What no region has reads as zeros. */
+static struct span mapping_of(const struct mappings *all, const struct region *r) {
+  for (size_t i = 0; i < all->count; i++)
+    if (all->list[i].start <= r->address && all->list[i].end >= r->address + r->length)
+      return (struct span){all->list[i].start, all->list[i].end};
+  return (struct span){r->address, r->address + r->length};
+}
+
+/* A region without contents is left to the kernel: programs reserve much that they never use. Returns the bytes watched. */
 static uint64_t watch(const struct process *process, int device) {
   int uffd = -1;
   uint64_t watched = 0;
@@ -235,16 +244,19 @@ static uint64_t watch(const struct process *process, int device) {
   struct uffdio_api api = {.api = UFFD_API, .features = FEATURES};
   if (ioctl(uffd, UFFDIO_API, &api) < 0) fail("userfaultfd events");
   struct memory *m = add_memory(uffd);
+  struct mappings all;
+  if (list_mappings(process->pid, (struct span){0, ADDRESS_END}, 0, &all) < 0) fail("maps");
   int memory = open_of(process->pid, "mem", O_RDWR), pagemap = open_of(process->pid, "pagemap", O_RDONLY);
   for (struct region *r = process->regions; r < process->regions + process->region_count; r++) {
     if (!has_data(r)) continue;
-    struct uffdio_register request = {.range = {r->address, r->length}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+    struct span in = mapping_of(&all, r);
+    struct uffdio_register request = {.range = {in.start, in.end - in.start}, .mode = UFFDIO_REGISTER_MODE_MISSING};
     refresh(process, r, memory, pagemap);
     if (ioctl(uffd, UFFDIO_REGISTER, &request) < 0) fail("register");
     pieces_add(&m->pieces, r);
     watched += r->length;
   }
-  close(memory), close(pagemap);
+  close(memory), close(pagemap), free_mappings(&all);
   return watched;
 }
 

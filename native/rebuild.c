@@ -10,7 +10,7 @@ static int open_memory(pid_t tid) {
 }
 
 static long advise(pid_t caller, uint64_t start, uint64_t size, int advice) {
-  return inject_call(caller, SYS_madvise, start, size, advice, 0, 0, 0);
+  return inject_call(caller, SYS_madvise, start, size, advice, 0, 0, GUARD_OWN_CALL);
 }
 
 /* Whether children do not get the mapping (MADV_DONTFORK). Only smaps tells, which counts all pages of a program for it; but a
@@ -36,6 +36,8 @@ static int map_anew(pid_t caller, uint64_t start, uint64_t size, int prot, int m
   if ((uint64_t)at == start && marked) advise(caller, start, size, MADV_DONTFORK);
   return (uint64_t)at == start ? 0 : -1;
 }
+
+void discard_aloud(pid_t caller, struct span in) { advise(caller, in.start, in.end - in.start, MADV_DONTNEED); }
 
 int discard(pid_t caller, const struct mappings *m) {
   int result = 0;

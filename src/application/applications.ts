@@ -246,7 +246,8 @@ export class Applications {
     this.#byAddress.delete(record.address);
     const snapshots = await registry.listSnapshots(record.aid);
     await registry.remove(record.aid);
-    for (const { id } of snapshots) await store.remove(id);
+    // What is not durable may be being written just now.
+    for (const { id, durable } of snapshots) await (durable ? store.remove(id) : keeper.remove(id));
     keeper.sweepSoon();
     await operations.removeFiles(this.#house, record);
     emit('removed', record);

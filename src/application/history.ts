@@ -98,18 +98,21 @@ export class History {
     if (await house.registry.find(name)) throw new AppShotError('NAME_TAKEN', { name });
     const source = await this.#sourceOf(await this.#applications.find(nameOrAid), prefix);
     await house.keeper.settled(source.id);
-    const known = await resolveSnapshot(house, source.id);
-    if (known.tree === null) throw new AppShotError('SNAPSHOT_WITHOUT_FILES', { snapshot: known.id });
-    const manifest = await house.store.verify(known);
-    const { record, snapshot } = await settleIn(house, {
-      manifest,
-      image: (file) => house.store.file(known, file),
-      kind: 'fork',
-      parent: known.id,
-      name,
-      hostname,
-      foreign: false,
-      force: false,
+    // What it begins from must not be removed meanwhile.
+    const { known, record, snapshot } = await house.keeper.exclusively(async () => {
+      const found = await resolveSnapshot(house, source.id);
+      if (found.tree === null) throw new AppShotError('SNAPSHOT_WITHOUT_FILES', { snapshot: found.id });
+      const made = await settleIn(house, {
+        manifest: await house.store.verify(found),
+        image: (file) => house.store.file(found, file),
+        kind: 'fork',
+        parent: found.id,
+        name,
+        hostname,
+        foreign: false,
+        force: false,
+      });
+      return { known: found, ...made };
     });
     this.#applications.expect(record);
     await this.#applications.wake(record.aid);

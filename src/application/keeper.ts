@@ -13,9 +13,9 @@ import { layersOf } from './provision.ts';
 
 /** With less memory than this a first layer is not worth it, in bytes. */
 const LEAST_FIRST = 256 << 10;
-/** A delta is folded into a new layer when copying it at each wake costs more than this, and than that part of the layer. */
-const LEAST_DELTA = 16 << 20;
-const DELTA_PART = 4;
+/** A delta is folded into a new layer when each wake would copy more than this (3 ms), and than that part of the layer. In bytes. */
+const LEAST_DELTA = 4 << 20;
+const DELTA_PART = 128;
 /** How long after a failure it is tried again, in ms. */
 const AGAIN = 15_000;
 /** How long after the last removal what nothing needs any more is looked for, in ms. */
@@ -81,11 +81,18 @@ export class Keeper {
       await this.#settle(id);
       waiting?.resolve();
     } catch (err) {
-      this.#house.log.error({ err, snapshot: id }, 'a snapshot could not be made durable yet');
       waiting?.reject(toAppShotError(err));
-      if (toAppShotError(err).code !== 'SNAPSHOT_CORRUPT') this.#tryAgain(id);
+      await this.#explain(id, err);
     }
     await this.#retire();
+  }
+
+  /** A failure is told, and what may pass is tried again; but for a snapshot that was removed meanwhile, with its files. */
+  async #explain(id: string, err: unknown): Promise<void> {
+    const { registry, log } = this.#house;
+    if ((await registry.getSnapshot(id).catch(() => null)) === undefined) return;
+    log.error({ err, snapshot: id }, 'a snapshot could not be made durable yet');
+    if (toAppShotError(err).code !== 'SNAPSHOT_CORRUPT') this.#tryAgain(id);
   }
 
   #tryAgain(id: string): void {
@@ -121,7 +128,10 @@ export class Keeper {
     if (spec.memory === 'copy' || !(guard || lazy)) return false;
     const { layers, copied } = (await this.#house.store.verify(snapshot)).memory;
     const layered = layers.reduce((sum, { bytes }) => sum + bytes, 0);
-    return copied > (layers.length === 0 ? LEAST_FIRST : Math.max(LEAST_DELTA, layered / DELTA_PART));
+    const beside = layers.reduce((sum, layer) => sum + layer.beside, 0);
+    return (
+      copied - beside > (layers.length === 0 ? LEAST_FIRST : Math.max(LEAST_DELTA, layered / DELTA_PART))
+    );
   }
 
   /** Takes up what a daemon before this one left. */
@@ -189,26 +199,39 @@ export class Keeper {
   }
 
   /** Removes snapshots whose time has come, and layers and contents of files that nothing needs. */
-  gc({ dryRun }: { dryRun: boolean }): Promise<GcReport> {
-    return this.#serially(async () => {
-      const { registry, store } = this.#house;
-      clearTimeout(this.#sweep);
-      const victims = await this.#victims();
-      if (!dryRun) for (const { id } of victims) await this.#remove(id);
-      const gone = new Set(victims.map(({ id }) => id));
-      const left = (await registry.listSnapshots()).filter(({ id }) => !gone.has(id));
-      const layers = await store.layers.sweep(await this.#liveLayers(left), dryRun);
-      const swept = await this.#sweepObjects(left, dryRun);
-      return {
-        snapshots: victims.length,
-        objects: swept.count,
-        layers: layers.count,
-        bytes: layers.bytes + swept.bytes + victims.reduce((sum, { bytes }) => sum + bytes, 0),
-      };
-    });
+  async gc({ dryRun }: { dryRun: boolean }): Promise<GcReport> {
+    clearTimeout(this.#sweep);
+    for (;;) {
+      // Nobody waits in the queue for what may take as long as a transfer does.
+      while (this.#captures.size > 0) await Promise.allSettled(this.#captures);
+      const report = await this.#serially(async () => {
+        if (this.#captures.size > 0) return undefined;
+        const collected = this.#collect(dryRun);
+        this.#sweeping = collected.catch(() => undefined);
+        return collected;
+      });
+      if (report) return report;
+    }
   }
 
-  /** Runs what keeps files and tells the registry of them; what it writes is not swept away before. */
+  /** No capture is under way, and none begins meanwhile. */
+  async #collect(dryRun: boolean): Promise<GcReport> {
+    const { registry, store, objects } = this.#house;
+    const victims = await this.#victims();
+    if (!dryRun) for (const { id } of victims) await this.#remove(id);
+    const gone = new Set(victims.map(({ id }) => id));
+    const left = (await registry.listSnapshots()).filter(({ id }) => !gone.has(id));
+    const layers = await store.layers.sweep(await this.#liveLayers(left), dryRun);
+    const swept = await objects.sweep(await this.#liveObjects(left), { dryRun });
+    return {
+      snapshots: victims.length,
+      objects: swept.count,
+      layers: layers.count,
+      bytes: layers.bytes + swept.bytes + victims.reduce((sum, { bytes }) => sum + bytes, 0),
+    };
+  }
+
+  /** Runs what writes objects or layers and tells the registry of them in the end: none of it is swept away before. */
   async capturing<T>(action: () => Promise<T>): Promise<T> {
     await this.#sweeping;
     const captured = action();
@@ -218,24 +241,6 @@ export class Keeper {
     } finally {
       this.#captures.delete(captured);
     }
-  }
-
-  /** While objects are swept no capture begins, and none is under way. */
-  async #sweepObjects(
-    left: readonly SnapshotRecord[],
-    dryRun: boolean,
-  ): Promise<{ count: number; bytes: number }> {
-    const { registry, objects } = this.#house;
-    const known = new Set(left.map(({ id }) => id));
-    const sweep = async (): Promise<{ count: number; bytes: number }> => {
-      while (this.#captures.size > 0) await Promise.allSettled(this.#captures);
-      // Those that were under way have told the registry meanwhile.
-      const fresh = (await registry.listSnapshots()).filter(({ id }) => !known.has(id));
-      return objects.sweep(await this.#liveObjects([...left, ...fresh]), { dryRun });
-    };
-    const swept = sweep();
-    this.#sweeping = swept.catch(() => undefined);
-    return swept;
   }
 
   async #liveLayers(snapshots: readonly SnapshotRecord[]): Promise<Set<string>> {

@@ -1,5 +1,4 @@
 /** How the memory of an application comes back: the fastest way that is correct for it, or the one that was asked for. */
-import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MemoryChoice, WokenMemory } from '../api/index.ts';
 import { AppShotError } from '../common/index.ts';
@@ -8,6 +7,7 @@ import type { Environment } from '../environments/index.ts';
 import type { SnapshotRecord } from '../registry/index.ts';
 import { layerName, layerPath, makeAnonymous } from '../snapshots/index.ts';
 import type { Manifest } from '../snapshots/index.ts';
+import { scratchFor } from './closing.ts';
 import type { House, Work } from './context.ts';
 import { systemPid } from './processes.ts';
 
@@ -66,9 +66,7 @@ export const prepareMemory = async (work: Work, snapshot: string): Promise<void>
   work.images = house.store.images(known);
   work.layers = work.woken.mode === 'layer' ? manifest.memory.layers : [];
   if (!layered || work.woken.mode === 'layer') return;
-  const scratch = house.store.scratch(snapshot);
-  work.closers.push(() => rmSync(scratch, { recursive: true, force: true }));
-  mkdirSync(scratch, { recursive: true, mode: 0o700 });
+  const scratch = scratchFor(work, snapshot);
   work.fillings = makeAnonymous(house.schema, work.images, scratch);
   work.images = scratch;
 };

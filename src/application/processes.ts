@@ -63,24 +63,32 @@ export const isEngine = ({ command: [program] }: Engine, pid: number): boolean =
     return running.ino === engine.ino && running.dev === engine.dev;
   }, false);
 
+/** Whether somebody traces a process, as the engine does with what it holds. Source: proc_pid_status(5), TracerPid. */
+export const isTraced = (pid: number): boolean =>
+  attempt(() => /^TracerPid:\s*[1-9]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')), false);
+
 /** A file that a process has mapped. */
 export interface FileMapping {
   /** As the kernel names it below /proc/PID/map_files. */
   readonly range: string;
   /** Such as `r-xp`. */
   readonly permissions: string;
+  /** In the file, in bytes. */
+  readonly offset: number;
   /** As the application sees it. */
   readonly path: string;
 }
 
 /** `ADDRESSES PERMISSIONS OFFSET DEVICE INODE PATH`. Source: proc_pid_maps(5). */
-const MAPPING = /^0*([0-9a-f]+)-0*([0-9a-f]+) (\S{4}) \S+ \S+ \d+ +(\/.*)$/;
+const MAPPING = /^0*([0-9a-f]+)-0*([0-9a-f]+) (\S{4}) ([0-9a-f]+) \S+ \d+ +(\/.*)$/;
 
 /** The files that a process has mapped and that have a name still. */
 export const mappingsOf = (pid: number): FileMapping[] =>
   attempt(() => readFileSync(`/proc/${pid}/maps`, 'utf8'), '')
     .split('\n')
     .flatMap((line) => {
-      const [, start = '', end = '', permissions = '', path = ' (deleted)'] = MAPPING.exec(line) ?? [];
-      return path.endsWith(' (deleted)') ? [] : [{ range: `${start}-${end}`, permissions, path }];
+      const found = MAPPING.exec(line) ?? [];
+      const [, start = '', end = '', permissions = '', offset = '', path = ' (deleted)'] = found;
+      if (path.endsWith(' (deleted)')) return [];
+      return [{ range: `${start}-${end}`, permissions, offset: parseInt(offset, 16), path }];
     });

@@ -1,7 +1,11 @@
 /** Turns a dump into a snapshot that can be woken, without waiting for a disk. */
+import { AppShotError } from '../common/index.ts';
 import type { SnapshotRecord } from '../registry/index.ts';
 import type { LayerEntry } from '../snapshots/index.ts';
+import { environmentOf } from './context.ts';
 import type { Work } from './context.ts';
+import { engineFailure } from './evidence.ts';
+import { isTraced, systemPid } from './processes.ts';
 
 /** Completes the dump that the engine holds; the registry does not know of it yet. Synchronous: the processes are frozen. */
 export const provision = (work: Work, kind: SnapshotRecord['kind']): SnapshotRecord => {
@@ -38,6 +42,18 @@ export const provision = (work: Work, kind: SnapshotRecord['kind']): SnapshotRec
     tree: null,
     ...(work.retention ?? { pinned: false, expiresAt: null }),
   };
+};
+
+/**
+ * Makes sure that the engine still holds the processes: if it has ended they have gone on since, and the snapshot is of the past. The
+ * kernel lets go of them before anybody can tell this daemon. Fails with `ENGINE_FAILED`.
+ */
+export const requireHeld = async (work: Work): Promise<void> => {
+  const { house, record, lost } = work;
+  const root = systemPid(house, environmentOf(work), Number(record.data['rootPid']));
+  if (lost === undefined && isTraced(root)) return;
+  const ended = new AppShotError('ENGINE_FAILED', { reason: 'it ended while it held the processes' });
+  throw await engineFailure(work, 'dump.log', lost ?? ended);
 };
 
 /** Directories of the machine that an application's root shows. */

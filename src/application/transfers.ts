@@ -16,8 +16,10 @@ import { Manifest, packLayer, treeObjects } from '../snapshots/index.ts';
 import {
   exportBundle,
   importBundle,
+  parseReference,
   pullBundle,
   pushBundle,
+  readCredentials,
   readPassphrase,
   readSecret,
   readSigningKey,
@@ -80,6 +82,10 @@ const sourceOf = async (house: House, known: SnapshotRecord): Promise<BundleSour
   };
 };
 
+/** Those that the daemon's user, which is root, has for a registry. */
+const credentialsFor = (ref: string): ReturnType<typeof readCredentials> =>
+  readCredentials(parseReference(ref).host);
+
 const parseManifest = (text: Buffer): Manifest => {
   try {
     return Manifest.parse(JSON.parse(text.toString('utf8')));
@@ -135,7 +141,12 @@ export class Transfers {
     const source = await sourceOf(this.#house, known);
     const sign = request.sign === undefined ? undefined : await readSigningKey(request.sign);
     const { ref, plainHttp } = request;
-    const { sent } = await pushBundle(source, ref, { sign, secret: await secretOf(request), plainHttp });
+    const { sent } = await pushBundle(source, ref, {
+      sign,
+      secret: await secretOf(request),
+      credentials: await credentialsFor(ref),
+      plainHttp,
+    });
     const whole = source.objects.reduce((sum, { size }) => sum + size, 0);
     return { snapshot: known.id, bytes: whole, transferred: sent, ms: performance.now() - begun };
   }
@@ -174,7 +185,7 @@ export class Transfers {
     };
     const verify = request.verify === undefined ? undefined : await readVerifyingKey(request.verify);
     const secret = await secretOf(request);
-    const amounts = await house.keeper.exclusively(() => receive(sink, { secret, verify, accept }));
+    const amounts = await house.keeper.capturing(() => receive(sink, { secret, verify, accept }));
     if (!made) throw new Error('nothing was committed');
     const { record, snapshot } = made;
     return { ...viewOf(record), snapshot: snapshot.id, ...amounts, ms: performance.now() - begun };
@@ -212,7 +223,11 @@ export class Transfers {
   pull(request: PullRequest): Promise<ImportResult> {
     return this.#receive(request, async (sink, options) => {
       const { plainHttp } = request;
-      const { bytes, fetched } = await pullBundle(request.ref, sink, { ...options, plainHttp });
+      const { bytes, fetched } = await pullBundle(request.ref, sink, {
+        ...options,
+        credentials: await credentialsFor(request.ref),
+        plainHttp,
+      });
       return { bytes, transferred: fetched };
     });
   }

@@ -284,8 +284,15 @@ export class Environment implements EnvironmentIdentity {
     return this.#filter;
   }
 
+  /** Memory comes back as it is touched. */
+  async guardLazily(): Promise<void> {
+    await this.#control.call(['guard', 'lazy']);
+  }
+
+  /** Ends a hold, if there is one. */
   async releaseGuard(): Promise<void> {
-    await this.#control.call(['guard', 'go']);
+    const [, state] = await this.#control.call(['guard', 'state']);
+    if (state === 'hold') await this.#control.call(['guard', 'go']);
   }
 
   /** Lets the task that will be the chain's first process adopt orphans while the chain is still being restored. */

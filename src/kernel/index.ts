@@ -23,6 +23,7 @@ export { Nftables } from './nftables.ts';
 export type { NftCommand, NftObject } from './nftables.ts';
 export { FrameSocket, listenArp } from './packets.ts';
 export type { ArpListener, ArpQuestion } from './packets.ts';
+export { readAhead } from './readahead.ts';
 export { addRoute, deleteRoute, listRoutes } from './routes.ts';
 export type { Route } from './routes.ts';
 export { socketProtocol } from './socket-protocol.ts';

@@ -16,7 +16,7 @@ export type { Filling, ProcessFilling } from './memory/anonymous.ts';
 export { compareMemory } from './memory/compare.ts';
 export type { ImagesAt, MemoryDifference } from './memory/compare.ts';
 export { packLayer } from './memory/layer.ts';
-export { layerName, layerPath } from './memory/memory.ts';
+export { MEMORY_DIRECTORY, layerName, layerPath } from './memory/memory.ts';
 export { separateLayers } from './memory/separate.ts';
 export { ObjectStore } from './objects.ts';
 export { chooseVictims } from './retention.ts';

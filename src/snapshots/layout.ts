@@ -14,6 +14,8 @@ export interface ApplicationPaths {
   readonly engineLog: string;
   /** What its files looked like when they were kept last, so that only those that changed are read again. */
   readonly index: string;
+  /** Parts of layers that it has touched. */
+  readonly touched: string;
 }
 
 export class Layout {
@@ -62,6 +64,7 @@ export class Layout {
       log: below('log'),
       engineLog: below('engine'),
       index: below('files.json'),
+      touched: below('touched.json'),
     };
   }
 

@@ -32,6 +32,8 @@ export const LayerEntry = z.object({
   bytes,
   /** Length of its packed form, in which it travels. */
   packed: bytes,
+  /** What stayed in page images when it was made: memory that cannot be in a layer. */
+  beside: bytes,
 });
 export type LayerEntry = z.infer<typeof LayerEntry>;
 

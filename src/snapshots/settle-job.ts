@@ -14,7 +14,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Schema } from '../criu/index.ts';
 import type { FileEntry, LayerEntry } from './manifest.ts';
 import { fold } from './memory/fold.ts';
@@ -24,6 +24,8 @@ export interface SettleJob {
   /** The images as the engine wrote them, and where they go. */
   readonly images: string;
   readonly target: string;
+  /** The images by their names: what else is there is not the snapshot's, and none may be missing. */
+  readonly names: readonly string[];
   /** The directory of layers, and the name of the new one while it is written. */
   readonly layers: string;
   readonly draft: string;
@@ -85,7 +87,7 @@ const nameLayer = ({ layers, draft }: SettleJob, { digest }: LayerEntry): void =
 
 /** Does it. Throws the file system's error; the caller then removes target and draft. */
 export const settle = (job: SettleJob): Settled => {
-  const { images, target, layers, draft } = job;
+  const { images, target, names, layers, draft } = job;
   const layerFile = (name: string): string => {
     const found = readdirSync(layers).find((digest) => digest.startsWith(name));
     if (found === undefined) throw new Error(`the layer ${name} is missing`);
@@ -96,14 +98,14 @@ export const settle = (job: SettleJob): Settled => {
     : undefined;
   if (folded) nameLayer(job, folded.layer);
   const written = new Set(folded?.written);
-  const files = readdirSync(images)
-    .toSorted()
-    .map((name) => {
-      const path = join(target, name);
-      if (written.has(name)) flush(path);
-      const found = written.has(name) ? digestFile(path) : digestFile(join(images, name), path);
-      return { name: `images/${name}`, ...found };
-    });
+  const files = names.map((name) => {
+    const path = join(target, name);
+    if (written.has(name)) flush(path);
+    const found = written.has(name) ? digestFile(path) : digestFile(join(images, name), path);
+    return { name: `images/${name}`, ...found };
+  });
   flush(target);
-  return folded ? { files, layer: folded.layer } : { files };
+  if (!folded) return { files };
+  const pages = files.filter(({ name }) => isPages(basename(name)));
+  return { files, layer: { ...folded.layer, beside: pages.reduce((sum, { size }) => sum + size, 0) } };
 };

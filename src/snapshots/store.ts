@@ -164,6 +164,7 @@ export class SnapshotStore {
       const { files, layer } = await runSettling({
         images: this.images(known),
         target: imagesIn(draft),
+        names: provisional.files.map(({ name }) => basename(name)),
         layers: this.#layout.layers,
         draft: layerDraft,
         descriptors: this.#options.descriptors,

@@ -1,8 +1,7 @@
 /** The disk of the data directory is full: an application runs on, or sleeps on, unharmed; with room again it does as it is told. */
-import { mkdirSync, readdirSync, rmSync, statSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { run } from '../../src/exec/index.ts';
 import { launch } from '../support/application.ts';
 import type { Application } from '../support/application.ts';
 import { eventually } from '../support/eventually.ts';
@@ -11,6 +10,8 @@ import { createLab } from '../support/lab.ts';
 import type { Lab } from '../support/lab.ts';
 import { expectNothingLeft, settledInventory } from '../support/nothing-left.ts';
 import type { Inventory } from '../support/nothing-left.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
+import type { SmallDisk } from '../support/small-disk.ts';
 import { node } from '../support/programs/node.ts';
 import type { Idle, Work } from '../support/programs/program.ts';
 
@@ -19,6 +20,7 @@ const MIB = 1 << 20;
 const DISK = 300 * MIB;
 
 let lab: Lab;
+let disk: SmallDisk;
 let baseline: Inventory;
 let app: Application;
 let work: Work;
@@ -26,8 +28,7 @@ let idle: Idle;
 
 beforeAll(async () => {
   lab = await createLab();
-  mkdirSync(lab.dataDirectory);
-  await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'none', lab.dataDirectory]);
+  disk = await mountSmallDisk(lab.dataDirectory, DISK);
   await lab.daemon();
   baseline = await settledInventory(lab);
   app = await launch(lab, 'node', node.launch);
@@ -41,26 +42,13 @@ afterAll(async () => {
   await lab[Symbol.asyncDispose]();
 });
 
-const filler = (): string => join(lab.dataDirectory, 'filler');
-const makeRoom = (): void => rmSync(filler(), { force: true });
-beforeEach(makeRoom);
-
-/** Leaves this many bytes, whatever the daemon writes meanwhile: fills all that there is and gives that much back. */
-const fill = (left: number): void => {
-  const { bfree, bsize } = statfsSync(lab.dataDirectory);
-  try {
-    writeFileSync(filler(), Buffer.alloc(bfree * bsize, 1));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-  }
-  truncateSync(filler(), statSync(filler()).size - left);
-};
+beforeEach(() => disk.makeRoom());
 
 // Room for a part of the snapshot, for the engine's first files, for a few rows of the registry, for nothing at all.
 test.each([20 * MIB, 64 << 10, 24 << 10, 12 << 10, 4 << 10, 0])(
   'no room for a snapshot: %d bytes are left',
   async (left) => {
-    fill(left);
+    disk.fill(left);
     const error = failureOf(await lab.appshot('sleep', '--json', app.aid));
     expect(error).toMatchObject({ code: 'NO_SPACE' });
     expect(error.message).toContain(lab.dataDirectory);
@@ -69,7 +57,7 @@ test.each([20 * MIB, 64 << 10, 24 << 10, 12 << 10, 4 << 10, 0])(
     expect(readdirSync(join(lab.dataDirectory, 'snapshots')).filter((name) => name.startsWith('.'))).toEqual(
       [],
     );
-    makeRoom();
+    disk.makeRoom();
     // The registry may not have had room for the outcome.
     await eventually(async () => expect(await app.state()).toBe('running'));
     await app.sleep();
@@ -83,10 +71,11 @@ test.each([24 << 10, 12 << 10, 4 << 10, 0])(
   'asked for when %d bytes are left: it wakes, or sleeps on until there is room',
   async (left) => {
     await app.sleep();
-    fill(left);
+    await app.kept();
+    disk.fill(left);
     const result = await lab.appshot('wake', '--json', app.aid);
     expect(['woken', 'NO_SPACE']).toContain(result.code === 0 ? 'woken' : failureOf(result).code);
-    makeRoom();
+    disk.makeRoom();
     const outcome = result.code === 0 ? 'running' : 'asleep';
     await eventually(async () => expect(await app.state()).toBe(outcome));
     await work.goOn();

@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { run } from '../../src/exec/index.ts';
 import { launch } from '../support/application.ts';
 import type { DaemonProcess } from '../support/daemon-process.ts';
@@ -19,7 +19,7 @@ const POOL = 3;
 let lab: Lab;
 let daemon: DaemonProcess;
 
-beforeAll(async () => {
+beforeEach(async () => {
   lab = await createLab();
   daemon = await lab.daemon({
     args: ['--pool', String(POOL)],
@@ -27,7 +27,7 @@ beforeAll(async () => {
   });
 });
 
-afterAll(async () => {
+afterEach(async () => {
   await lab[Symbol.asyncDispose]();
 });
 
@@ -44,8 +44,12 @@ const spawns = (record: string): string[] =>
     .split('\n')
     .filter((line) => /\b(execve(at)?|v?fork|clone3?)\(/.test(line) && !line.includes('CLONE_THREAD'));
 
-test('waking by a packet starts no process', async () => {
-  const app = await launch(lab, 'node', node.launch);
+/** A helper of the daemon's fills memory whose layer is not mapped: that is what the other ways cost. */
+test.each([
+  ['in a layer', [], true],
+  ['never in one, so that the engine copies it', ['--memory', 'copy'], false],
+])('waking by a packet starts no process: memory %s', async (_, options, layered) => {
+  const app = await launch(lab, 'node', node.launch, options);
   const at = { lab, address: app.address };
   await node.ready(at);
   const work = await node.begin(at);
@@ -55,6 +59,8 @@ test('waking by a packet starts no process', async () => {
   const watcher = await lab.talk('sh', ['-c', `exec strace -f -o ${file} -e ${calls} -p ${daemon.pid} 2>&1`]);
   await watcher.hear(/attached/);
   await app.sleep();
+  const [kept] = await app.kept();
+  expect((kept?.memory.layered ?? 0) > 0).toBe(layered);
   await poolIsFull();
   const before = readFileSync(file, 'utf8');
   // Saving does start one: the watch works.

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { stringify } from 'yaml';
+import { Client } from '../../src/api/client.ts';
 import type {
   AppDetail,
   AppView,
@@ -83,7 +84,8 @@ export const applicationOf = (lab: Lab, view: AppView): Application => {
     kept: () =>
       eventually(
         async () => {
-          const entries = await ask<HistoryEntry[]>('history');
+          // Not by the command line, which would take from the machine what it waits for.
+          const entries = await new Client(lab.runDirectory).history(aid);
           expect(entries.filter(({ durable }) => !durable)).toEqual([]);
           return entries;
         },

@@ -10,13 +10,13 @@ import type { Readable } from 'node:stream';
 import { start } from '../../src/exec/index.ts';
 
 export interface ImageRegistry {
-  /** `127.0.0.1:PORT`. */
+  /** `ADDRESS:PORT`. */
   readonly host: string;
   readonly directory: string;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-const LISTENING = /listening on (127\.0\.0\.1:\d+)/;
+const LISTENING = /listening on ([\d.]+:\d+)/;
 
 const portIn = async (output: Readable): Promise<string> => {
   const lines: string[] = [];
@@ -28,10 +28,17 @@ const portIn = async (output: Readable): Promise<string> => {
   throw new Error(`docker-registry ended: ${lines.join('\n')}`);
 };
 
+/** Where a registry listens: on loopback here, unless in a network namespace of its own with an address there. */
+interface RegistryPlace {
+  readonly namespace: string;
+  readonly address: string;
+}
+
 /** Starts a registry; `auth` is the section of that name in its configuration, which may name files of `files`. */
 export const startImageRegistry = async (
   auth?: (directory: string) => object,
   files: Readonly<Record<string, string>> = {},
+  place?: RegistryPlace,
 ): Promise<ImageRegistry> => {
   const directory = await mkdtemp(join(tmpdir(), 'appshot-images-'));
   for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content);
@@ -39,12 +46,15 @@ export const startImageRegistry = async (
     version: '0.1',
     log: { level: 'info' },
     storage: { filesystem: { rootdirectory: join(directory, 'storage') } },
-    http: { addr: '127.0.0.1:0' },
+    http: { addr: `${place?.address ?? '127.0.0.1'}:0` },
     ...(auth && { auth: auth(directory) }),
   };
   // JSON is YAML.
   await writeFile(join(directory, 'config.yml'), JSON.stringify(configuration));
-  const registry = await start('docker-registry', ['serve', join(directory, 'config.yml')]);
+  const command = ['docker-registry', 'serve', join(directory, 'config.yml')];
+  const inside = place === undefined ? command : ['nsenter', `--net=${place.namespace}`, '--', ...command];
+  const [tool = '', ...args] = inside;
+  const registry = await start(tool, args);
   const host = await portIn(registry.stderr as Readable);
   registry.stderr?.resume();
   registry.stdout?.resume();

@@ -1,7 +1,14 @@
 /** Changes to decoded images. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ImageError, decodeImage, dropFilter, encodeImage, moveAddress } from '../../src/criu/index.ts';
+import {
+  ImageError,
+  closeConnections,
+  decodeImage,
+  dropFilter,
+  encodeImage,
+  moveAddress,
+} from '../../src/criu/index.ts';
 import type { Fields, Image, Schema } from '../../src/criu/index.ts';
 import { builtSchema, schemas } from './criu-schema.ts';
 
@@ -123,10 +130,11 @@ describe('filters', () => {
   });
 });
 
+const word = (address: string): number => Buffer.from(address.split('.').map(Number)).readUInt32LE(0);
+const v4 = (address: string): number[] => [word(address)];
+const mapped = (address: string): number[] => [0, 0, 0xffff0000, word(address)];
+
 describe('an address', () => {
-  const word = (address: string): number => Buffer.from(address.split('.').map(Number)).readUInt32LE(0);
-  const v4 = (address: string): number[] => [word(address)];
-  const mapped = (address: string): number[] => [0, 0, 0xffff0000, word(address)];
   const filesOf = (...sockets: readonly (readonly [number[], number[]])[]): Image => ({
     name: 'files.img',
     magics: [],
@@ -178,5 +186,45 @@ describe('an address', () => {
     ['10.10.0.1', 'localhost'],
   ])('must be one: %s to %s', (from, to) => {
     expect(() => moveAddress(filesOf(), from, to)).toThrow('is no IPv4 address');
+  });
+});
+
+describe('connections', () => {
+  const [TCP, UDP] = [6, 17];
+  const [ESTABLISHED, CLOSED, LISTENING] = [1, 7, 10];
+  const socket = (srcAddr: number[], dstAddr: number[], more: Fields = {}): Fields => ({
+    ...{ srcAddr, dstAddr, proto: TCP, state: ESTABLISHED, srcPort: 80, dstPort: 40000 },
+    ...more,
+  });
+  const filesOf = (sockets: readonly Fields[]): Image => ({
+    name: 'files.img',
+    magics: [],
+    entries: [{ message: { id: 1, reg: { name: '/a' } } }, ...sockets.map((isk) => ({ message: { isk } }))],
+  });
+
+  it('with others are closed', () => {
+    const sockets = [
+      socket(v4('10.10.0.2'), v4('10.10.0.1')),
+      socket(mapped('10.10.0.2'), mapped('10.10.0.1'), { state: 8 }),
+    ];
+    expect(closeConnections(filesOf(sockets))).toBe(0);
+    for (const one of sockets) expect(one).toMatchObject({ state: CLOSED, srcPort: 0, dstPort: 0 });
+  });
+
+  it('of the application with itself, listeners and what is not TCP stay', () => {
+    const inner = [
+      socket(v4('127.0.0.1'), v4('127.0.0.1')),
+      socket(v4('127.0.0.1'), v4('127.3.4.5')),
+      socket(mapped('10.10.0.2'), mapped('10.10.0.2')),
+      socket([0, 0, 0, 0x01000000], [0, 0, 0, 0x01000000]),
+    ];
+    const others = [
+      socket(v4('0.0.0.0'), v4('0.0.0.0'), { state: LISTENING, dstPort: 0 }),
+      socket(v4('10.10.0.2'), v4('10.10.0.1'), { proto: UDP, state: CLOSED }),
+    ];
+    const files = filesOf([...inner, ...others]);
+    const before = structuredClone(files);
+    expect(closeConnections(files)).toBe(inner.length);
+    expect(files).toEqual(before);
   });
 });

@@ -90,6 +90,24 @@ const MESSAGES: Messages = {
     ['flags', 3, 'uint32'],
   ],
   seccomp_entry: [['seccomp_filters', 1, '.seccomp_filter', 'repeated']],
+  reg_file_entry: [
+    ['id', 1, 'uint32', 'required'],
+    ['name', 6, 'string', 'required'],
+  ],
+  file_entry: [
+    ['type', 1, 'uint32', 'required'],
+    ['id', 2, 'uint32', 'required'],
+    ['reg', 3, '.reg_file_entry'],
+  ],
+  vma_entry: [
+    ['start', 1, 'uint64', 'required'],
+    ['end', 2, 'uint64', 'required'],
+    ['pgoff', 3, 'uint64', 'required'],
+    ['shmid', 4, 'uint64', 'required'],
+    ['flags', 6, 'uint32', 'required'],
+    ['status', 7, 'uint32', 'required'],
+  ],
+  mm_entry: [['vmas', 14, '.vma_entry', 'repeated']],
   criu_opts: [
     ['images_dir_fd', 1, 'int32', 'required'],
     ['pid', 2, 'int32'],

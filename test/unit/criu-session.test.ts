@@ -1,7 +1,8 @@
 /** Conversations with an engine that says what the test lets it say. */
 import { describe, expect, it, vi } from 'vitest';
 import { EngineSession } from '../../src/criu/index.ts';
-import type { EngineChannel, Schema } from '../../src/criu/index.ts';
+import type { EngineChannel, Schema, Stages } from '../../src/criu/index.ts';
+import type { StandingAnswer } from '../../src/criu/session.ts';
 import { schemas } from './criu-schema.ts';
 
 const [DUMP, RESTORE, CHECK, NOTIFY] = [1, 2, 3, 6];
@@ -12,6 +13,7 @@ class Script implements EngineChannel {
   readonly #schema: Schema;
   readonly sent: Record<string, unknown>[] = [];
   readonly descriptors: (readonly number[])[] = [];
+  readonly standing: (StandingAnswer | undefined)[] = [];
   #handler: (message: Uint8Array | undefined) => void = () => undefined;
   #heard = Promise.withResolvers<void>();
 
@@ -19,8 +21,9 @@ class Script implements EngineChannel {
     this.#schema = schema;
   }
 
-  send(message: Uint8Array, descriptors: readonly number[] = []): void {
+  send(message: Uint8Array, descriptors: readonly number[] = [], standing?: StandingAnswer): void {
     this.sent.push(this.#schema.decode('criu_req', message));
+    this.standing.push(standing);
     this.descriptors.push(descriptors);
     this.#heard.resolve();
   }
@@ -51,6 +54,8 @@ class Script implements EngineChannel {
 const engineFailed = (reason: string) =>
   expect.objectContaining({ code: 'ENGINE_FAILED', message: `CRIU failed: ${reason}` }) as Error;
 const accept = (): boolean => true;
+/** Nobody asks about stages. */
+const NONE: Stages = { tell: [], guard: false, onStage: accept };
 
 describe.each(schemas)('a conversation, by %s', (_, schema) => {
   const open = (): { script: Script; session: EngineSession } => {
@@ -140,7 +145,7 @@ describe.each(schemas)('a conversation, by %s', (_, schema) => {
   describe('to restore', () => {
     it("passes descriptors, and resolves to the root's PID", async () => {
       const { script, session } = open();
-      const answer = session.restore({ imagesDirFd: 20 }, [5, 6]);
+      const answer = session.restore({ imagesDirFd: 20 }, [5, 6], NONE);
       expect(script.sent).toMatchObject([{ type: RESTORE, opts: { imagesDirFd: 20, notifyScripts: false } }]);
       expect(script.descriptors).toEqual([[5, 6]]);
       script.say({ type: RESTORE, success: true, restore: { pid: 1000 } });
@@ -149,16 +154,28 @@ describe.each(schemas)('a conversation, by %s', (_, schema) => {
 
     it('tells stages to who asks', async () => {
       const { script, session } = open();
-      const answer = session.restore(
-        { imagesDirFd: 20 },
-        [],
-        (stage, pid) => stage === 'setup-namespaces' && pid === 7,
-      );
+      const answer = session.restore({ imagesDirFd: 20 }, [], {
+        tell: ['setup-namespaces', 'post-restore'],
+        guard: false,
+        onStage: (stage, pid) => stage === 'setup-namespaces' && pid === 7,
+      });
       expect(script.sent).toMatchObject([{ opts: { notifyScripts: true } }]);
       expect(await script.notify('setup-namespaces', 7)).toBe(true);
       expect(await script.notify('post-restore', 7)).toBe(false);
       script.say({ type: RESTORE, success: true, restore: { pid: 7 } });
       expect(await answer).toBe(7);
+    });
+
+    it('leaves an answer to the stages that nobody wants to be told of', async () => {
+      const { script, session } = open();
+      const answer = session.restore({ imagesDirFd: 20 }, [], { tell: [], guard: true, onStage: accept });
+      expect(script.sent).toMatchObject([{ opts: { notifyScripts: true } }]);
+      const [standing] = script.standing;
+      expect(standing).toMatchObject({ tell: [], guard: true });
+      const reply = schema.decode('criu_req', standing?.reply ?? Buffer.alloc(0));
+      expect(reply).toMatchObject({ type: NOTIFY, notifySuccess: true });
+      script.say({ type: RESTORE, success: true, restore: { pid: 1000 } });
+      expect(await answer).toBe(1000);
     });
 
     it.each([
@@ -173,7 +190,7 @@ describe.each(schemas)('a conversation, by %s', (_, schema) => {
       ['with no process', { success: true, restore: { pid: 0 } }, 'it could not restore the processes'],
     ])('rejects an answer %s', async (__, fields, reason) => {
       const { script, session } = open();
-      const answer = session.restore({ imagesDirFd: 20 }, []);
+      const answer = session.restore({ imagesDirFd: 20 }, [], NONE);
       script.say({ type: RESTORE, ...fields });
       await expect(answer).rejects.toThrow(engineFailed(reason));
     });

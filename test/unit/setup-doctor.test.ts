@@ -7,7 +7,12 @@ import { missingCapabilities } from '../../src/setup/doctor/capabilities.ts';
 import { judgeCgroups, parseCgroups } from '../../src/setup/doctor/cgroups.ts';
 import { judgeRecord, judgeTrial } from '../../src/setup/doctor/engine.ts';
 import { check, degraded, missing, ok } from '../../src/setup/doctor/finding.ts';
-import { judgeSeccomp, judgeSoftDirty } from '../../src/setup/doctor/kernel-features.ts';
+import {
+  judgeGuard,
+  judgeSeccomp,
+  judgeSoftDirty,
+  judgeUserfaultfd,
+} from '../../src/setup/doctor/kernel-features.ts';
 import {
   judgeCapabilities,
   judgeClock,
@@ -106,6 +111,10 @@ describe('the machine', () => {
     [judgeSoftDirty('VmFlags: rd ex mr mw me \n'), 'degraded'],
     [judgeSeccomp('kill_process errno log'), 'ok'],
     [judgeSeccomp('kill_process log'), 'missing'],
+    [judgeGuard(true), 'ok'],
+    [judgeGuard(false), 'degraded'],
+    [judgeUserfaultfd(true), 'ok'],
+    [judgeUserfaultfd(false), 'degraded'],
   ])('%j is %s', (verdict, status) => {
     expect(verdict.status).toBe(status);
   });

@@ -8,11 +8,11 @@ import { networkUse } from '../../resources/index.ts';
 import type { Reachable } from '../../snapshots/index.ts';
 import { environmentOf, turnBack } from '../context.ts';
 import type { Work } from '../context.ts';
-import { engineFailure } from '../evidence.ts';
 import { captureFiles } from '../files.ts';
 import { takeFingerprint } from '../fingerprint.ts';
 import { findBlockers } from '../check.ts';
-import { provision } from '../provision.ts';
+import { provision, requireHeld } from '../provision.ts';
+import { noteTouched } from '../touched.ts';
 import type { Executor } from './executor.ts';
 
 /** How long a connection that is being made, or data that is not acknowledged, may delay a sleep; and how often to look. In ms. */
@@ -27,6 +27,7 @@ export const check: Executor = {
     const blockers = findBlockers(work.house, work.record, environment);
     if (blockers.length === 0) {
       work.fingerprint = await takeFingerprint(work, environment);
+      noteTouched(work.house, work.record.aid, work.house.processesIn(environment.id));
       return;
     }
     const reasons = blockers.map(({ what }) => what).join('; ');
@@ -80,7 +81,7 @@ export const commit: Executor = {
     if (!held || !reachable) throw new Error('nothing was saved');
     const snapshot = provision(work, 'sleep');
     turnBack(work);
-    if (work.lost !== undefined) throw await engineFailure(work, 'dump.log', work.lost);
+    await requireHeld(work);
     const committed = await house.registry.commitSleep(record.aid, record.epoch, snapshot, {
       snapshot: snapshot.id,
       failure: null,
@@ -110,9 +111,13 @@ export const end: Executor = {
 export const keep: Executor = {
   run: async ({ house, record, taken }) => {
     if (!taken) throw new Error('nothing was committed');
-    await house.keeper.capturing(async () => {
-      await house.registry.updateSnapshot(taken.id, { tree: await captureFiles(house, record.aid) });
-    });
+    try {
+      await house.keeper.capturing(async () => {
+        await house.registry.updateSnapshot(taken.id, { tree: await captureFiles(house, record.aid) });
+      });
+    } catch (err) {
+      house.log.error({ err, aid: record.aid }, 'its files could not be kept: the snapshot has memory alone');
+    }
     house.keeper.settle(taken.id);
   },
 };

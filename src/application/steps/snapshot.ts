@@ -1,8 +1,7 @@
 /** Steps of a snapshot after which the application goes on: memory and files are kept while the processes are frozen. */
 import { environmentOf } from '../context.ts';
-import { engineFailure } from '../evidence.ts';
 import { captureFiles, mappedShared } from '../files.ts';
-import { provision } from '../provision.ts';
+import { provision, requireHeld } from '../provision.ts';
 import type { Executor } from './executor.ts';
 import { resume as letGo } from './save.ts';
 
@@ -14,7 +13,7 @@ export const record: Executor = {
     await house.keeper.capturing(async () => {
       const tree = await captureFiles(house, application.aid, mappedShared(application, pids));
       const taken = { ...provision(work, 'snapshot'), tree };
-      if (work.lost !== undefined) throw await engineFailure(work, 'dump.log', work.lost);
+      await requireHeld(work);
       await house.registry.addSnapshot(taken);
       work.taken = taken;
     });

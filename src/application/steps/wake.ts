@@ -5,12 +5,14 @@ import type { OnStage, Stages } from '../../criu/index.ts';
 import { PASSED_DESCRIPTORS } from '../../environments/index.ts';
 import type { Environment } from '../../environments/index.ts';
 import { boottimeNow, monotonicNow } from '../../kernel/index.ts';
+import { closeWithOthers } from '../closing.ts';
 import { environmentOf } from '../context.ts';
 import type { Work } from '../context.ts';
 import { engineFailure } from '../evidence.ts';
 import { checkFingerprint } from '../fingerprint.ts';
 import { fillRestored, prepareMemory } from '../memory.ts';
 import { reachableOf } from '../sleepers.ts';
+import { readTouched } from '../touched.ts';
 import type { Executor } from './executor.ts';
 
 /** Nothing is started from a snapshot that is not what was saved. */
@@ -19,6 +21,7 @@ export const verify: Executor = {
     const { house, record } = work;
     if (record.snapshot === null) throw new Error(`${record.name} is asleep without a snapshot`);
     await prepareMemory(work, record.snapshot);
+    if (work.closeConnections) closeWithOthers(work, record.snapshot);
     if (work.manifest) await checkFingerprint(house, record, work.manifest, work.force ?? false);
   },
 };
@@ -28,7 +31,10 @@ const stageHandler =
   (work: Work, environment: Environment, orphans: boolean): OnStage =>
   async (stage, pid) => {
     if (orphans && stage === 'setup-namespaces' && pid !== undefined) await environment.makeSubreaper(pid);
-    if (stage === 'post-restore') await fillRestored(work, environment);
+    if (stage === 'post-restore') {
+      await fillRestored(work, environment);
+      if (work.woken?.mode === 'lazy') await environment.guardLazily();
+    }
     return true;
   };
 
@@ -48,7 +54,7 @@ export const restore: Executor = {
     const log = house.layout.application(record.aid).engineLog;
     const descriptors = [images, log].map((path) => openSync(path, 'r'));
     try {
-      await environment.setClockOffsets(
+      const clocksSet = environment.setClockOffsets(
         BigInt(clocks.monotonic) - monotonicNow(),
         BigInt(clocks.boottime) - boottimeNow(),
       );
@@ -71,8 +77,10 @@ export const restore: Executor = {
           work.connected = true;
         },
       });
+      readTouched(work);
       house.faults.at('wake', 'restore', 'during', environment);
-      const pid = await restoring;
+      // PID 1 does one thing after another, so the engine joins clocks that are set; whether they are is known by now.
+      const [pid] = await Promise.all([restoring, clocksSet]);
       await environment.adopt(pid, processes.last);
     } catch (error) {
       throw await engineFailure(work, 'restore.log', error);

@@ -2,9 +2,13 @@
 import { isIPv4 } from 'node:net';
 import type { Fields } from '../schema.ts';
 import { bytesIn, has, numberIn, numbers, part, parts } from './access.ts';
-import { ipv4At, ipv4Word } from './addresses.ts';
+import { addressText, ipv4At, ipv4Word } from './addresses.ts';
 import type { Image } from './codec.ts';
 import { ImageError } from './error.ts';
+
+/** `IPPROTO_TCP` and `TCP_CLOSE` of the kernel. */
+const TCP = 6;
+const CLOSED = 7;
 
 /** `seccomp_mode` of CRIU's core.proto. */
 const SECCOMP_FILTER = 2;
@@ -101,4 +105,26 @@ export const moveAddress = (files: Image, from: string, to: string): number => {
     return socket && [numbers(socket, 'srcAddr'), numbers(socket, 'dstAddr')].map(move).includes(true);
   });
   return moved.length;
+};
+
+/** Whether both ends of a connection are the application's own. */
+const isInner = (socket: Fields): boolean => {
+  const [local, remote] = ['srcAddr', 'dstAddr'].map((field) => addressText(numbers(socket, field)));
+  return local === remote || remote?.startsWith('127.') === true || remote === '::1';
+};
+
+/**
+ * Closes the TCP connections of a `files.img` with others: their sockets come back without ports, as after an end that came from the
+ * other side. Connections of the application with itself stay open; returns how many of their ends there are.
+ */
+export const closeConnections = (files: Image): number => {
+  let inner = 0;
+  for (const { message } of files.entries) {
+    const socket = part(message, 'isk');
+    // As the engine tells a connection.
+    if (!socket || numberIn(socket, 'proto') !== TCP || numberIn(socket, 'dstPort') === 0) continue;
+    if (isInner(socket)) inner += 1;
+    else Object.assign(socket, { state: CLOSED, srcPort: 0, dstPort: 0 });
+  }
+  return inner;
 };

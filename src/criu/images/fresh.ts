@@ -1,6 +1,5 @@
 /** What a fresh dump must lose before it can be restored: what its tasks had from AppShot alone. */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Schema } from '../schema.ts';
 import { decodeImage, encodeImage } from './codec.ts';
@@ -12,7 +11,7 @@ import { dropFilter } from './edits.ts';
  * what it should only look at. Throws `ImageError`, or the file system's error.
  */
 export const dropGuard = async (schema: Schema, directory: string, filter: Uint8Array): Promise<void> => {
-  const names = await readdir(directory);
+  const names = readdirSync(directory);
   if (!names.includes('seccomp.img')) return;
   const read = (name: string): Image => decodeImage(schema, name, readFileSync(join(directory, name)));
   const seccomp = read('seccomp.img');

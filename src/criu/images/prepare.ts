@@ -4,22 +4,21 @@
  * A dump is taken from outside that namespace (System V shared memory needs it), so its tasks are recorded as living in
  * another user namespace than the engine. Made equal to the engine's own, restoring makes no user namespace.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppShotError } from '../../common/index.ts';
 import type { Fields, Schema } from '../schema.ts';
 import { decodeImage, encodeImage } from './codec.ts';
 import type { Image } from './codec.ts';
-import { listImages } from './directory.ts';
 
 const unreadable = (cause: unknown): AppShotError => {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new AppShotError('ENGINE_FAILED', { reason: `its images cannot be read: ${why}` }, { cause });
 };
 
-const readImage = async (schema: Schema, directory: string, name: string): Promise<Image> => {
+const readImage = (schema: Schema, directory: string, name: string): Image => {
   try {
-    return decodeImage(schema, name, await readFile(join(directory, name)));
+    return decodeImage(schema, name, readFileSync(join(directory, name)));
   } catch (error) {
     throw unreadable(error);
   }
@@ -35,15 +34,14 @@ const engineNamespace = ({ name, entries }: Image): number => {
 };
 
 /**
- * Makes the dump in `directory` restorable inside the user namespace that it was taken from. Throws `ENGINE_FAILED` when an
- * image is not one, and as `writeFile` does.
+ * Makes the dump in `directory` restorable inside the user namespace that it was taken from. Small files, read and written at once:
+ * somebody is frozen meanwhile. Rejects with `ENGINE_FAILED` when an image is not one, and as writing a file does.
  */
 export const dropUserNamespace = async (schema: Schema, directory: string): Promise<void> => {
-  const own = engineNamespace(await readImage(schema, directory, 'inventory.img'));
-  const names = (await listImages(directory)).filter((name) => name.startsWith('ids-'));
-  for (const name of names) {
-    const image = await readImage(schema, directory, name);
+  const own = engineNamespace(readImage(schema, directory, 'inventory.img'));
+  for (const name of readdirSync(directory).filter((one) => one.startsWith('ids-'))) {
+    const image = readImage(schema, directory, name);
     for (const { message } of image.entries) message['userNsId'] = own;
-    await writeFile(join(directory, name), encodeImage(schema, image));
+    writeFileSync(join(directory, name), encodeImage(schema, image));
   }
 };

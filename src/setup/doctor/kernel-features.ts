@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { loadEngine } from '../../criu/index.ts';
+import { hasGuard } from '../../environments/index.ts';
 import { run } from '../../exec/index.ts';
 import { close, overlay } from '../../kernel/index.ts';
 import { check, degraded, missing, ok } from './finding.ts';
@@ -51,6 +53,22 @@ export const judgeSoftDirty = (smaps: string): Verdict =>
 export const judgeSeccomp = (actions: string): Verdict =>
   actions.split(/\s+/).includes('errno') ? ok('filters can be set') : missing(`only ${actions.trim()}`);
 
+export const judgeGuard = (works: boolean): Verdict =>
+  works
+    ? ok('its filter can be set')
+    : degraded(
+        'its filter cannot be set (`init guard-filter` fails)',
+        'saved memory is fetched page by page, or copied, when an application wakes: waking takes longer the more it has',
+      );
+
+export const judgeUserfaultfd = (there: boolean): Verdict =>
+  there
+    ? ok('/dev/userfaultfd is there')
+    : degraded(
+        'no /dev/userfaultfd',
+        'without it `--memory lazy` is refused, and where there is no memory guard either, memory is copied',
+      );
+
 const tryOverlay = async (dataDir: string): Promise<string> => {
   const parent = nearestExisting(dataDir);
   const probe = await mkdtemp(join(parent, '.doctor-'));
@@ -93,14 +111,18 @@ export const kernelChecks: readonly Check[] = [
     judge: judgeSeccomp,
   }),
   check({
+    name: 'memory guard',
+    meaning: 'an application wakes over its saved memory as it lies in files, and cannot tell',
+    advice: 'use Linux 5.19 or later on x86-64, with CONFIG_SECCOMP_FILTER',
+    gather: ({ engineDir }) => hasGuard(loadEngine(engineDir).init),
+    judge: judgeGuard,
+  }),
+  check({
     name: 'userfaultfd',
-    meaning: 'memory can be fetched page by page after waking',
-    advice: 'use a kernel with CONFIG_USERFAULTFD',
-    gather: () => existsSync('/proc/sys/vm/unprivileged_userfaultfd'),
-    judge: (there) =>
-      there
-        ? ok('available to root')
-        : degraded('not there', 'memory that is not in layers is copied before an application wakes'),
+    meaning: 'memory can be fetched page by page after waking (`--memory lazy`)',
+    advice: 'use Linux 6.1 or later with CONFIG_USERFAULTFD, and let /dev/userfaultfd be there',
+    gather: () => existsSync('/dev/userfaultfd'),
+    judge: judgeUserfaultfd,
   }),
   check({
     name: 'soft-dirty',

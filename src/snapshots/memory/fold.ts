@@ -238,6 +238,16 @@ const pidsOf = (schema: Schema, images: string): number[] =>
     .entries.map(({ message }) => Number(message['pid']))
     .filter((pid) => existsSync(join(images, `mm-${pid}.img`)));
 
+/** `user_x86_regs_mode` of CRIU's core-x86.proto. */
+const COMPAT = 2;
+
+/** The guard cannot make a 32-bit program replace its memory. */
+const canBeGuarded = (schema: Schema, images: string, pid: number): boolean => {
+  const info = readImageFile(schema, images, `core-${pid}.img`).entries[0]?.message['threadInfo'] as
+    Fields | undefined;
+  return Number((info?.['gpregs'] as Fields | undefined)?.['mode'] ?? 0) !== COMPAT;
+};
+
 interface Opened {
   readonly files: Image;
   readonly processes: readonly Process[];
@@ -258,7 +268,7 @@ const readDump = (
       pid,
       mm,
       pagemap,
-      mappings: mappingsOf(mm, layers),
+      mappings: canBeGuarded(schema, images, pid) ? mappingsOf(mm, layers) : [],
       runs: placeRuns(pagemap.runs),
       sources: { pages: open(join(images, pagesFile(pagemap))), layers: opened },
     };

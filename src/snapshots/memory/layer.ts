@@ -78,7 +78,13 @@ export class LayerWriter {
   /** No more is written. */
   end(): LayerEntry {
     closeSync(this.#descriptor);
-    return { digest: this.#hash.digest('hex'), size: this.#size, bytes: this.#bytes, packed: this.#packed };
+    return {
+      digest: this.#hash.digest('hex'),
+      size: this.#size,
+      bytes: this.#bytes,
+      packed: this.#packed,
+      beside: 0,
+    };
   }
 
   abort(): void {

@@ -14,6 +14,8 @@ const ANONYMOUS_PRIVATE = 1 << 9;
 const SPECIAL =
   (1 << 1) | (1 << 2) | (1 << 3) | (1 << 12) | (1 << 13) | (1 << 15) | (1 << 16) | (1 << 17) | (1 << 27);
 
+const AREA_GUARD = 1 << 16;
+
 const MAP_ANONYMOUS = 0x20;
 const MAP_GROWSDOWN = 0x100;
 const MAP_LOCKED = 0x2000;
@@ -23,7 +25,7 @@ const KEPT_OUT = MAP_GROWSDOWN | MAP_LOCKED | MAP_HUGETLB;
 const ADVICE_KEPT_OUT = 1n << 18n;
 
 /** Where the files of layers appear in an application's root, and their names there. */
-const MEMORY_DIRECTORY = '/.appshot/memory';
+export const MEMORY_DIRECTORY = '/.appshot/memory';
 const NAME_LENGTH = 32;
 export const layerName = (digest: string): string => digest.slice(0, NAME_LENGTH);
 export const layerPath = (digest: string): string => `${MEMORY_DIRECTORY}/${layerName(digest)}`;
@@ -85,11 +87,29 @@ const mappingOf = (entry: Fields, layers: ReadonlyMap<number, string>): Mapping 
   return isMovable(entry) ? { ...range, layer: undefined } : undefined;
 };
 
-/** All mappings of one process's `mm` image that are, or may be, of a layer. */
-export const mappingsOf = (mm: Image, layers: ReadonlyMap<number, string>): Mapping[] =>
-  ((mm.entries[0]?.message['vmas'] as Fields[] | undefined) ?? [])
+const vmasOf = (mm: Image): Fields[] => (mm.entries[0]?.message['vmas'] as Fields[] | undefined) ?? [];
+
+/** Pages that MADV_GUARD_INSTALL made a trap of: the engine lists them as mappings, behind all others. */
+const guardsIn = (vmas: readonly Fields[]): { start: number; end: number }[] =>
+  vmas
+    .filter((entry) => (number(entry['status']) & AREA_GUARD) !== 0)
+    .map((entry) => ({ start: number(entry['start']), end: number(entry['end']) }));
+
+/**
+ * All mappings of one process's `mm` image that are, or may be, of a layer. Those with guard pages stay out: to discard them leaves these
+ * pages what they are, and memory made anew does not have them.
+ */
+export const mappingsOf = (mm: Image, layers: ReadonlyMap<number, string>): Mapping[] => {
+  const vmas = vmasOf(mm);
+  const guards = guardsIn(vmas);
+  return vmas
     .map((entry) => mappingOf(entry, layers))
-    .filter((mapping) => mapping !== undefined);
+    .filter((mapping) => mapping !== undefined)
+    .filter(
+      ({ layer, start, end }) =>
+        layer !== undefined || !guards.some((at) => at.start < end && at.end > start),
+    );
+};
 
 /** Where the runs of a page map lie in its file of pages. */
 export const placeRuns = (runs: readonly PageRun[]): SavedRun[] => {
@@ -131,7 +151,7 @@ export const joinParts = (mm: Image): void => {
   const message = mm.entries[0]?.message;
   if (!message) return;
   const joined: Fields[] = [];
-  for (const entry of (message['vmas'] as Fields[] | undefined) ?? []) {
+  for (const entry of vmasOf(mm)) {
     const last = joined.at(-1);
     if (last && areParts(last, entry)) last['end'] = entry['end'];
     else joined.push(entry);

@@ -22,7 +22,7 @@ const psqlArguments = (at: Place): string[] => [
   ],
 ];
 
-const query = async (at: Place, sql: string): Promise<string> => {
+export const query = async (at: Place, sql: string): Promise<string> => {
   const { stdout } = await at.lab.exec('psql', [...psqlArguments(at), '-c', sql]);
   return stdout.trim();
 };
