@@ -13,8 +13,10 @@ import { systemPid } from './processes.ts';
 
 /** What this machine can do. */
 export interface MemoryAbilities {
-  /** Calls that would see through a layer are answered for it (docs/memory.md). */
+  /** Memory can be mapped from layers: calls that would see through them are answered for it (docs/memory.md). */
   readonly guard: boolean;
+  /** Why not, where it is something else than the kernel. */
+  readonly obstacle?: string | undefined;
   /** The kernel lets root serve pages of others. */
   readonly lazy: boolean;
 }
@@ -23,7 +25,7 @@ export interface MemoryAbilities {
 export const chooseMemory = (
   choice: MemoryChoice,
   layered: boolean,
-  { guard, lazy }: MemoryAbilities,
+  { guard, lazy, obstacle = 'this kernel has no guard for layers' }: MemoryAbilities,
 ): WokenMemory => {
   const refuse = (reason: string): never => {
     throw new AppShotError('MEMORY_MODE', { mode: choice, reason });
@@ -31,15 +33,12 @@ export const chooseMemory = (
   if (choice === 'copy') return { mode: 'copy', reason: 'it was asked for' };
   if (!layered)
     return { mode: 'copy', reason: 'its memory is not in a layer yet, or there is too little of it' };
-  if (choice === 'layer')
-    return guard
-      ? { mode: 'layer', reason: 'it was asked for' }
-      : refuse('this kernel has no guard for layers');
+  if (choice === 'layer') return guard ? { mode: 'layer', reason: 'it was asked for' } : refuse(obstacle);
   if (choice === 'lazy')
     return lazy ? { mode: 'lazy', reason: 'it was asked for' } : refuse('there is no /dev/userfaultfd');
   if (guard) return { mode: 'layer', reason: 'its memory is in a layer, and the kernel guards it' };
-  if (lazy) return { mode: 'lazy', reason: 'this kernel has no guard for layers, but userfaultfd' };
-  return { mode: 'copy', reason: 'this kernel has neither a guard for layers nor userfaultfd' };
+  if (lazy) return { mode: 'lazy', reason: `${obstacle}, but there is userfaultfd` };
+  return { mode: 'copy', reason: `${obstacle}, and there is no userfaultfd` };
 };
 
 /** Whether somebody who asks for this mode must wait for the layer. */

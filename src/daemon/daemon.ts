@@ -3,7 +3,7 @@
  * of what an earlier daemon left, listen. Closing: stop listening and let go; applications run on, sleepers stay wakeable by the next.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { VERSION } from '../api/index.ts';
@@ -178,6 +178,20 @@ const openNetwork = async (
   };
 };
 
+/** `TMPFS_MAGIC` of statfs(2). */
+const TMPFS = 0x01021994;
+
+const memoryAbilities = async (
+  { directory }: Layout,
+  { init }: House['engine'],
+): Promise<House['memory']> => {
+  const lazy = existsSync('/dev/userfaultfd');
+  // Reading a hole of a file there takes memory of the file system, and where none is left a signal ends who reads.
+  if (statfsSync(directory).type === TMPFS)
+    return { guard: false, lazy, obstacle: 'the data directory is on a tmpfs' };
+  return { guard: await hasGuard(init), lazy };
+};
+
 type Keeping = Pick<House, 'store' | 'objects' | 'lock' | 'keeper' | 'memory'>;
 
 /** What keeps snapshots, and what this machine's kernel can do for their memory. */
@@ -195,7 +209,7 @@ const openKeeping = async (
     store,
     objects: new ObjectStore(layout.objects),
     lock: new KeyedLock(),
-    memory: { guard: await hasGuard(engine.init), lazy: existsSync('/dev/userfaultfd') },
+    memory: await memoryAbilities(layout, engine),
   };
   const { historyKeep: keep, historyTtlMs: ttlMs, quotaBytes } = retention;
   const keeper = new Keeper({ ...common, ...shared, retention: { keep, ttlMs, quotaBytes }, emit });

@@ -148,7 +148,7 @@ export const descriptorsOf = (pid: number): string[] =>
     .filter((target) => target !== 'anon_inode:inotify');
 
 /** Where the daemon with this run directory has its dumps until they are durable. */
-export const stageOf = (runDirectory: string): string =>
+const stageOf = (runDirectory: string): string =>
   `/dev/shm/appshot-${createHash('sha256').update(runDirectory).digest('hex').slice(0, 6)}`;
 
 /** The stages of all daemons that have their run directories in the lab's. */

@@ -38,7 +38,7 @@ it('says why', () => {
   const both = { guard: true, lazy: true };
   expect(chooseMemory('auto', true, both).reason).toContain('the kernel guards it');
   expect(chooseMemory('auto', true, { guard: false, lazy: true }).reason).toContain('no guard for layers');
-  expect(chooseMemory('auto', true, { guard: false, lazy: false }).reason).toContain('neither');
+  expect(chooseMemory('auto', true, { guard: false, lazy: false }).reason).toContain('no userfaultfd');
   expect(chooseMemory('layer', false, both).reason).toContain('not in a layer yet');
   expect(chooseMemory('copy', true, both).reason).toBe('it was asked for');
   expect(() => chooseMemory('layer', true, { guard: false, lazy: true })).toThrow('no guard for layers');

@@ -104,7 +104,13 @@ describe('the packed form', () => {
       run(PAGES_IN_WINDOW, PAGES_IN_WINDOW + 1),
     ]);
     expect((await buffer(packLayer(path))).equals(expected)).toBe(true);
-    expect(entry).toEqual({ digest: sha256(expected), size: SIZE, bytes: 4 * PAGE, packed: expected.length });
+    expect(entry).toEqual({
+      digest: sha256(expected),
+      size: SIZE,
+      bytes: 4 * PAGE,
+      packed: expected.length,
+      beside: 0,
+    });
   });
 
   it('of nothing is a layer too', async () => {

@@ -5,7 +5,7 @@ import { FACTS, ID } from './snapshots-place.ts';
 
 const DIGEST = '0'.repeat(64);
 const file = { name: 'images/core-1.img', size: 1, sha256: DIGEST };
-const layer = { digest: DIGEST, size: 4096, bytes: 4096, packed: 4128 };
+const layer = { digest: DIGEST, size: 4096, bytes: 4096, packed: 4128, beside: 0 };
 const manifest = {
   format: 2,
   id: ID,

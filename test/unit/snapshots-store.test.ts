@@ -288,6 +288,7 @@ it('puts everything below the data directory, and nothing twice', () => {
     log: '/data/apps/A1/log',
     engineLog: '/data/apps/A1/engine',
     index: '/data/apps/A1/files.json',
+    touched: '/data/apps/A1/touched.json',
   });
   expect(layout.registry).toBe('/data/registry.db');
   expect([layout.layers, layout.objects, layout.staging]).toEqual([
