@@ -197,21 +197,6 @@ static void greet(void) {
   tell("hello", self.state, status);
 }
 
-static void reap_children(void) {
-  struct signalfd_siginfo info;
-  char text[16];
-  int status;
-  while (read(self.events, &info, sizeof info) == sizeof info);
-  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-    if (WIFSTOPPED(status)) inject_release(pid, status);
-    if (pid != self.chain || WIFSTOPPED(status)) continue;
-    self.chain_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    self.state = "ended";
-    snprintf(text, sizeof text, "%d", self.chain_status);
-    tell("chain-ended", text, "");
-  }
-}
-
 /* Without a daemon nobody answers the engine: one that waits would wait for ever, and its half-made tasks with it. It undoes
  * them when its socket closes; one that has said its last word does not care. */
 static void lose_daemon(void) {
@@ -240,17 +225,43 @@ static int answer_stage(const char *data, size_t size) {
   return send(self.engine, stages.reply, stages.reply_size, MSG_NOSIGNAL) == (ssize_t)stages.reply_size;
 }
 
-static void hear_engine(void) {
+static void lose_engine(void) {
+  close(self.engine), self.engine = -1, tell("criu-ended", "", "");
+}
+
+/* One message; false when there is none, or no engine any more. */
+static int hear_engine(int flags) {
   static char data[1 << 20] = "criu";
-  ssize_t size = recv(self.engine, data + 5, sizeof data - 5, 0);
-  if (size <= 0) {
-    close(self.engine), self.engine = -1, tell("criu-ended", "", "");
-    return;
-  }
-  if (answer_stage(data + 5, size)) return;
+  ssize_t size = recv(self.engine, data + 5, sizeof data - 5, flags);
+  if (size < 0 && (flags & MSG_DONTWAIT)) return 0;
+  if (size <= 0) return lose_engine(), 0;
+  if (answer_stage(data + 5, size)) return 1;
   send_frame(self.daemon, data, size + 5);
   self.asked = 1;
   if (self.daemon < 0) lose_daemon();
+  return self.engine >= 0;
+}
+
+/* The socket of an engine that was killed does not close: what it was restoring has it too. Its last words come first. */
+static void bury_engine(void) {
+  while (self.engine >= 0 && hear_engine(MSG_DONTWAIT));
+  if (self.engine >= 0) lose_engine();
+}
+
+static void reap_children(void) {
+  struct signalfd_siginfo info;
+  char text[16];
+  int status;
+  while (read(self.events, &info, sizeof info) == sizeof info);
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (WIFSTOPPED(status)) inject_release(pid, status);
+    if (pid == self.engine_pid && !WIFSTOPPED(status)) bury_engine();
+    if (pid != self.chain || WIFSTOPPED(status)) continue;
+    self.chain_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    self.state = "ended";
+    snprintf(text, sizeof text, "%d", self.chain_status);
+    tell("chain-ended", text, "");
+  }
 }
 
 static void serve(void) {
@@ -259,7 +270,7 @@ static void serve(void) {
                              {self.engine, POLLIN, 0},   {guard_listener(), POLLIN, 0}};
     if (poll(polls, 5, -1) < 0 && errno != EINTR) exit(1);
     if (polls[4].revents) guard_serve();
-    if (polls[3].revents) hear_engine();
+    if (polls[3].revents) hear_engine(0);
     if (polls[1].revents) reap_children();
     if (polls[2].revents && receive() < 0) lose_daemon();
     if (polls[0].revents) greet();
