@@ -57,7 +57,7 @@ describe('credentials', () => {
     const auth = Buffer.from('ali:open:sesame').toString('base64');
     const auths = {
       'registry.example:5000': { auth },
-      'https://index.docker.io/v1/': { username: 'baba', password: 'forty' },
+      'https://images.example/v1/': { username: 'baba', password: 'forty' },
       'empty.example': {},
     };
     await writeFile(join(directory, 'config.json'), JSON.stringify({ auths, credsStore: 'other' }));
@@ -67,7 +67,7 @@ describe('credentials', () => {
   test('are read as container tools write them', async () => {
     const read = (host: string): Promise<unknown> => readCredentials(host, { DOCKER_CONFIG: directory });
     expect(await read('registry.example:5000')).toEqual({ username: 'ali', password: 'open:sesame' });
-    expect(await read('docker.io')).toEqual({ username: 'baba', password: 'forty' });
+    expect(await read('images.example')).toEqual({ username: 'baba', password: 'forty' });
     expect(await read('empty.example')).toBeUndefined();
     expect(await read('registry.example')).toBeUndefined();
   });

@@ -51,8 +51,7 @@ export const readCredentials = async (
 ): Promise<Credentials | undefined> => {
   const directory = environment['DOCKER_CONFIG'] ?? join(environment['HOME'] ?? homedir(), '.docker');
   const { auths = {} } = await readConfig(join(directory, 'config.json'));
-  const wanted = host === 'docker.io' ? 'index.docker.io' : host;
-  const found = Object.entries(auths).find(([key]) => hostOf(key) === wanted)?.[1];
+  const found = Object.entries(auths).find(([key]) => hostOf(key) === host)?.[1];
   if (found?.auth !== undefined && found.auth !== '') return decode(found.auth);
   if (found?.username === undefined || found.password === undefined) return undefined;
   return { username: found.username, password: found.password };

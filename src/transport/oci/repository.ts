@@ -80,8 +80,8 @@ export class Repository {
     this.reference = reference;
     this.#options = options;
     this.#plainHttp = options.plainHttp === true || isLoopback(reference.host);
-    const host = reference.host === 'docker.io' ? 'registry-1.docker.io' : reference.host;
-    this.#base = new URL(`${this.#plainHttp ? 'http' : 'https'}://${host}/v2/${reference.name}/`);
+    const scheme = this.#plainHttp ? 'http' : 'https';
+    this.#base = new URL(`${scheme}://${reference.host}/v2/${reference.name}/`);
   }
 
   async hasBlob(digest: string): Promise<boolean> {
