@@ -104,13 +104,17 @@ export class SnapshotStore {
     const needed = bytes * MARGIN;
     // Memory is everybody's: somebody may have tidied it up.
     mkdirSync(stage, { recursive: true, mode: 0o700 });
-    if (freeBytes(this.#layout.directory) < needed)
-      throw new AppShotError('NO_SPACE', { path: this.#layout.directory, step: 'saving the application' });
+    this.#expectRoom(needed);
     const roomy = Math.min(freeBytes(stage), availableMemory() / 2) > needed;
     const draft = draftIn(roomy ? stage : this.#layout.staging, id);
     this.#drafts.set(id, draft);
     mkdirSync(imagesIn(draft), { recursive: true, mode: 0o700 });
     return imagesIn(draft);
+  }
+
+  #expectRoom(bytes: number): void {
+    const path = this.#layout.directory;
+    if (freeBytes(path) < bytes) throw new AppShotError('NO_SPACE', { path, step: 'saving the application' });
   }
 
   /** Where the images of a snapshot that is being written are. */
@@ -133,6 +137,8 @@ export class SnapshotStore {
         size: statSync(join(imagesIn(draft), name)).size,
         sha256: null,
       }));
+    // What it would take was a guess before; a dump that cannot become durable is none.
+    this.#expectRoom(sum(files));
     const memory = { layers: [...layers], copied: copiedBytes(files) };
     const takenAt = new Date().toISOString();
     const manifest: Manifest = { format: SNAPSHOT_FORMAT, id, takenAt, ...facts, memory, tree: null, files };

@@ -20,6 +20,8 @@ import type { SmallDisk } from '../support/small-disk.ts';
 import { expectNothingOrphaned } from '../support/stored.ts';
 
 const MIB = 1 << 20;
+/** Less than even the delta of a woken application takes, in bytes. */
+const TOO_LITTLE = 256 << 10;
 /** More than all that is kept here. */
 const DISK = 900 * MIB;
 const PORT = 8080;
@@ -213,7 +215,7 @@ test('an import of a file that is cut off', async () => {
 
 test('no room for a snapshot', async () => {
   await goOn();
-  disk.fill(random.integer(MIB));
+  disk.fill(random.integer(TOO_LITTLE));
   await expect(client.takeSnapshot(app.aid)).rejects.toMatchObject({ code: 'NO_SPACE' });
   disk.makeRoom();
   await expectSound();
