@@ -26,9 +26,9 @@ export interface House {
   readonly pool: Pool;
   readonly network: Network;
   readonly store: SnapshotStore;
-  /** Contents of files. */
   /** There is one change of an application at a time. */
   readonly lock: KeyedLock;
+  /** Contents of files. */
   readonly objects: ObjectStore;
   /** Makes snapshots durable, and removes those whose time has come. */
   readonly keeper: Keeper;

@@ -132,9 +132,7 @@ export const settleIn = async (
   } catch (error) {
     await registry.remove(registered.aid);
     if (snapshot) await store.remove(snapshot.id);
-    await removeDirectory(layout.application(registered.aid).directory);
+    await rm(layout.application(registered.aid).directory, { recursive: true, force: true });
     throw error;
   }
 };
-
-const removeDirectory = (path: string): Promise<void> => rm(path, { recursive: true, force: true });

@@ -4,8 +4,14 @@ import { AppShotError } from '../common/index.ts';
 export const corrupt = (snapshot: string, file: string, reason: string, cause?: unknown): AppShotError =>
   new AppShotError('SNAPSHOT_CORRUPT', { snapshot, file, reason }, { cause });
 
-/** A full disk as such, also when a thread's error has lost its code on the way; anything else as it is. */
-export const noSpace = (error: unknown, path: string): unknown => {
-  const full = /\b(ENOSPC|EDQUOT)\b/.test(error instanceof Error ? error.message : '');
-  return full ? new AppShotError('NO_SPACE', { path, step: 'keeping a snapshot' }, { cause: error }) : error;
+const FULL = /\b(ENOSPC|EDQUOT)\b/;
+
+/** Whether a disk was full. A thread's error has lost its code on the way, but not its words. */
+export const isFull = (error: unknown): boolean => {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  return FULL.test(code) || FULL.test(message);
 };
+
+/** What a write failed with: `NO_SPACE` when the disk is full, else the error as it is. */
+export const orNoSpace = (error: unknown, path: string, step: string): unknown =>
+  isFull(error) ? new AppShotError('NO_SPACE', { path, step }, { cause: error }) : error;

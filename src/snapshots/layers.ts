@@ -2,7 +2,7 @@
 import { existsSync, lstatSync } from 'node:fs';
 import { open, readdir, rename, rm } from 'node:fs/promises';
 import { fsyncDir } from '../common/index.ts';
-import { corrupt, noSpace } from './failures.ts';
+import { corrupt, orNoSpace } from './failures.ts';
 import type { Layout } from './layout.ts';
 import { draftIn } from './layout.ts';
 import type { LayerEntry } from './manifest.ts';
@@ -41,7 +41,7 @@ export class Layers {
     } catch (error) {
       await rm(draft, { force: true });
       if (error instanceof LayerError) throw corrupt(ARRIVING, `layers/${digest}`, error.message, error);
-      throw noSpace(error, this.#layout.directory);
+      throw orNoSpace(error, this.#layout.directory, 'keeping a snapshot');
     }
   }
 

@@ -24,11 +24,11 @@ import { copyFile, open, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { AppShotError, fsyncDir, newId } from '../common/index.ts';
+import { fsyncDir, newId } from '../common/index.ts';
 import { checksum } from './checksum.ts';
+import { corrupt, isFull, orNoSpace } from './failures.ts';
 
 const DIGEST = /^[0-9a-f]{64}$/;
-const FULL = new Set(['ENOSPC', 'EDQUOT']);
 /** How much of a file is in memory at a time, in bytes. */
 const PIECE = 1 << 20;
 /** Read at once, since to hand it to another thread takes longer. In bytes. */
@@ -42,15 +42,6 @@ export interface StoredObject {
   /** In bytes. */
   readonly size: number;
 }
-
-const corrupt = (snapshot: string, file: string, reason: string): AppShotError =>
-  new AppShotError('SNAPSHOT_CORRUPT', { snapshot, file, reason });
-
-/** What a write failed with: `NO_SPACE` when the disk is full, else the error as it is. */
-export const orNoSpace = (error: unknown, path: string, step: string): unknown =>
-  FULL.has((error as NodeJS.ErrnoException).code ?? '')
-    ? new AppShotError('NO_SPACE', { path, step }, { cause: error })
-    : error;
 
 const writeAll = (fd: number, bytes: Uint8Array): void => {
   for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
@@ -277,7 +268,7 @@ export class ObjectStore {
       return stored;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (FULL.has(code ?? '') || code === 'ENOENT') throw orNoSpace(error, this.directory, 'keeping a file');
+      if (isFull(error) || code === 'ENOENT') throw orNoSpace(error, this.directory, 'keeping a file');
       this.#reflinks ??= false;
       return undefined;
     } finally {

@@ -21,7 +21,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { AppShotError, fsyncDir } from '../common/index.ts';
 import type { SnapshotRecord } from '../registry/index.ts';
 import { checksum } from './checksum.ts';
-import { corrupt, noSpace } from './failures.ts';
+import { corrupt, orNoSpace } from './failures.ts';
 import { Layers } from './layers.ts';
 import type { Layout } from './layout.ts';
 import { draftIn, imagesIn, isDraft, manifestIn } from './layout.ts';
@@ -181,7 +181,7 @@ export class SnapshotStore {
       return { ...(await this.#publish(draft, manifest)), bytes: sum(files) + (layer?.bytes ?? 0) };
     } catch (error) {
       await clean();
-      throw noSpace(error, this.#layout.directory);
+      throw orNoSpace(error, this.#layout.directory, 'keeping a snapshot');
     }
   }
 
@@ -225,7 +225,7 @@ export class SnapshotStore {
       return await this.#publish(draft, { ...facts, id, files } as Manifest);
     } catch (error) {
       await rm(draft, { recursive: true, force: true });
-      throw noSpace(error, this.#layout.directory);
+      throw orNoSpace(error, this.#layout.directory, 'keeping a snapshot');
     }
   }
 

@@ -31,6 +31,7 @@ export const separateLayers = (schema: Schema, images: string): void => {
   const files = read('files.img');
   const layers = layerFiles(files);
   if (layers.size === 0) return;
+  const known = files.entries.length;
   const taken = new Set<number>();
   for (const memory of names.map(read)) {
     const own = new Map<number, number>();
@@ -43,5 +44,5 @@ export const separateLayers = (schema: Schema, images: string): void => {
     for (const id of own.keys()) taken.add(id);
     if ([...own].some(([before, after]) => before !== after)) write(memory);
   }
-  write(files);
+  if (files.entries.length > known) write(files);
 };

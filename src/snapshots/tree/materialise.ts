@@ -9,7 +9,7 @@ import { closeSync, constants, linkSync, mkdirSync, openSync, readdirSync } from
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppShotError } from '../../common/index.ts';
-import { orNoSpace } from '../objects.ts';
+import { orNoSpace } from '../failures.ts';
 import type { ObjectStore } from '../objects.ts';
 import { parentOf } from './encode.ts';
 import type { Tree } from './encode.ts';
