@@ -11,6 +11,7 @@ import { createLab } from '../test/support/lab.ts';
 import type { Part } from './bench.ts';
 import type { Figure } from './figures.ts';
 import { lines } from './report.ts';
+import { clones, thousand } from './clones.ts';
 import { coldCache } from './cold-cache.ts';
 import { firstSleepOf } from './first-sleep.ts';
 import { guard, shared } from './mappings.ts';
@@ -30,6 +31,8 @@ const PARTS: readonly Part[] = [
   guard,
   shared,
   programs,
+  clones,
+  thousand,
   network,
   sleepers,
 ];

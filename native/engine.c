@@ -22,7 +22,7 @@ pid_t start_engine(char **command, int *socket, int guarded) {
   argv[count] = "swrk", argv[count + 1] = number;
   pid_t pid = fork();
   if (pid == 0) {
-    dup2(pair[1], CRIU_SOCKET);
+    if (dup2(pair[1], CRIU_SOCKET) == pair[1]) fcntl(CRIU_SOCKET, F_SETFD, 0);
     raise_descriptor_limit();
     if (guarded) guard_install(CRIU_SOCKET);
     sigset_t none;

@@ -4,7 +4,6 @@
 #define FIRST_PASSED 20 /* where descriptors for the engine are put, in order */
 
 static struct {
-  const char *dir;
   int listener, daemon, engine, events;
   pid_t chain, engine_pid;
   int chain_status;
@@ -277,14 +276,23 @@ static void serve(void) {
   }
 }
 
-static void first_process(int go, int ready, char **criu) {
+/* An environment while it is made: its control socket, and how the two sides tell each other that they are done. */
+struct place {
+  int listener, go[2], ready[2];
+  pid_t pid;
+};
+
+static void first_process(const struct place *place, const char *skeleton, char **criu) {
   char byte;
-  check(read_all(go, &byte, 1), "environment");
-  close(go);
+  // Those of a batch have it at high numbers, where the engine's descriptors go.
+  self.listener = check(fcntl(place->listener, F_DUPFD_CLOEXEC, 3), "control socket");
+  close(place->listener);
+  check(read_all(place->go[0], &byte, 1), "environment");
+  close(place->go[0]);
   setsid();
   signal(SIGPIPE, SIG_IGN);
   loopback_up();
-  make_mounts(self.dir);
+  make_mounts(skeleton);
   sigset_t child;
   sigemptyset(&child), sigaddset(&child, SIGCHLD);
   sigprocmask(SIG_BLOCK, &child, NULL);
@@ -293,7 +301,7 @@ static void first_process(int go, int ready, char **criu) {
   for (int fd = 0; fd < 3; fd++) dup2(null, fd);
   close(null);
   self.engine_pid = check(start_engine(criu, &self.engine, 1), "engine");
-  write_all(ready, "+", 1), close(ready);
+  write_all(place->ready[1], "+", 1), close(place->ready[1]);
   serve();
 }
 
@@ -309,23 +317,50 @@ static int listen_at(const char *dir) {
   return fd;
 }
 
+static char **after_comma(char **argv) {
+  while (*argv && strcmp(*argv, ",")) argv++;
+  if (!*argv) exit(2);
+  return argv + 1;
+}
+
 /* The user namespace maps every ID to itself: programs keep their users, and the engine is confined. */
-int env_main(char **argv) {
+static void let_go(const struct place *place, char **groups) {
   static const char map[] = "0 0 4294967295";
-  int go[2], ready[2];
-  char path[64], byte;
-  self.dir = argv[0];
-  self.listener = listen_at(self.dir);
-  check(pipe2(go, O_CLOEXEC), "pipe"), check(pipe2(ready, O_CLOEXEC), "pipe");
-  int flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | SIGCHLD;
-  pid_t pid = check(syscall(SYS_clone, flags, 0, 0, 0, 0), "namespaces");
-  if (pid == 0) close(go[1]), close(ready[0]), first_process(go[0], ready[1], after_dashes(argv));
-  close(ready[1]);
-  join_cgroups(argv + 1, pid);
-  snprintf(path, sizeof path, "/proc/%d/uid_map", pid), check(write_text(path, map), path);
-  snprintf(path, sizeof path, "/proc/%d/gid_map", pid), check(write_text(path, map), path);
-  write_all(go[1], "+", 1);
-  if (read_all(ready[0], &byte, 1) < 0) return waitpid(pid, NULL, 0), 1;
-  printf("%d\n", pid);
+  char path[64];
+  join_cgroups(groups, place->pid);
+  snprintf(path, sizeof path, "/proc/%d/uid_map", place->pid), check(write_text(path, map), path);
+  snprintf(path, sizeof path, "/proc/%d/gid_map", place->pid), check(write_text(path, map), path);
+  write_all(place->go[1], "+", 1);
+}
+
+/* What the parent and the environments made before have open is nothing to the next one. */
+static void forget_places(const struct place *places, int count) {
+  for (int i = 0; i < count; i++) close(places[i].listener), close(places[i].go[1]), close(places[i].ready[0]);
+  close(places[count].go[1]), close(places[count].ready[0]);
+}
+
+#define AT_ONCE 16 /* environments of one call */
+
+/* env SKELETON (DIRECTORY GROUP... ,)... -- ENGINE...: the environments come into being side by side; their PIDs are printed, each on a
+ * line, in order. SKELETON holds the directories that each mounts its own on. When one fails the caller removes all. */
+int env_main(char **argv) {
+  const int flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | SIGCHLD;
+  struct place places[AT_ONCE];
+  char *skeleton = argv[0], **criu = after_dashes(argv), byte;
+  int count = 0;
+  for (char **at = argv + 1; strcmp(*at, "--"); at = after_comma(at), count++) {
+    if (count == AT_ONCE) return 2;
+    struct place *place = &places[count];
+    place->listener = listen_at(at[0]);
+    check(pipe2(place->go, O_CLOEXEC), "pipe"), check(pipe2(place->ready, O_CLOEXEC), "pipe");
+    place->pid = check(syscall(SYS_clone, flags, 0, 0, 0, 0), "namespaces");
+    if (place->pid == 0) forget_places(places, count), first_process(place, skeleton, criu);
+    close(place->go[0]), close(place->ready[1]);
+    let_go(place, at + 1);
+  }
+  for (int i = 0; i < count; i++) {
+    if (read_all(places[i].ready[0], &byte, 1) < 0) return waitpid(places[i].pid, NULL, 0), 1;
+    dprintf(1, "%d\n", places[i].pid);
+  }
   return 0;
 }

@@ -1,7 +1,7 @@
 /*
  * The part of AppShot that must be one thread: what lives inside an environment.
  *
- *   init env DIR CGROUP... -- CRIU...     makes an environment and leaves its PID 1 running; prints that PID
+ *   init env SKELETON (DIR CGROUP... ,)... -- CRIU...   makes environments, leaves the PID 1 of each running, prints those PIDs
  *   init chain                            the first process of an application: starts its processes, reaps its orphans
  *   init swrk PID CRIU...                 runs `criu swrk` inside the environment of PID, outside its user namespace
  *   init enter PID CHAIN CAPS UID GID GROUPS CWD CGROUP... -- COMMAND...   runs a command inside an application

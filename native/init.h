@@ -52,6 +52,8 @@ int read_all(int fd, void *data, size_t size);
 int write_text(const char *path, const char *text);
 void send_frame(int fd, const void *data, uint32_t size);
 int move_mount_to(int fd, const char *target);
+/* A detached copy of the mounts at a path; -1 where clone_tree ends the program. */
+int copy_tree(const char *path);
 int clone_tree(const char *path);
 /* The next field; NULL when there is none. */
 char *field(struct fields *f);

@@ -2,6 +2,7 @@
 #include "init.h"
 
 #define MS_SLAVE_ALL (MS_SLAVE | MS_REC)
+#define REDIRECTS_MAX 1024
 
 /* The environment's directory, and mounts that wait for a root, detached. */
 static struct {
@@ -86,8 +87,33 @@ static int make_target(int fd, const char *path) {
   return file < 0 ? -1 : close(file);
 }
 
-/* root HOSTNAME TARGET... with the root's mount and one for each target. The root is entered first and the targets are
- * resolved inside it: a symbolic link that the application left there must not lead out. */
+/* FROM TO...: what is opened below FROM is from now on what lies below TO. Every TO is looked up before anything is covered. After a
+ * failure nothing is undone: an environment that did not get its root is not used. */
+static const char *redirect(struct fields *f) {
+  static struct {
+    const char *from;
+    int tree;
+  } redirects[REDIRECTS_MAX];
+  size_t count = 0;
+  for (char *from; (from = field(f)); count++) {
+    char *to = field(f);
+    if (count == REDIRECTS_MAX || !to) return errno = E2BIG, "redirections";
+    redirects[count].from = from;
+    if ((redirects[count].tree = copy_tree(to)) < 0) return to;
+  }
+  for (size_t i = 0; i < count; i++) {
+    const char *from = redirects[i].from;
+    int tree = redirects[i].tree;
+    /* It may lie below what was covered just now. */
+    if (access(from, F_OK) < 0 && make_target(tree, from) < 0) return from;
+    if (move_mount_to(tree, from) < 0) return from;
+    close(tree);
+  }
+  return NULL;
+}
+
+/* root HOSTNAME TARGET... with the root's mount and one for each target; then FROM TO... of redirections. The root is entered
+ * first and the targets are resolved inside it: a symbolic link that the application left there must not lead out. */
 const char *give_root(struct fields *f, int *fds, int count) {
   char target_root[PATH_SIZE], *hostname = field(f);
   if (count < 1 || !hostname) return errno = EINVAL, "root";
@@ -103,5 +129,5 @@ const char *give_root(struct fields *f, int *fds, int count) {
     char *target = field(f);
     if (!target || make_target(fds[i], target) < 0 || move_mount_to(fds[i], target) < 0) return target ? target : "targets";
   }
-  return NULL;
+  return redirect(f);
 }

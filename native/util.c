@@ -54,9 +54,11 @@ int move_mount_to(int fd, const char *target) {
   return syscall(SYS_move_mount, fd, "", AT_FDCWD, target, MOVE_FROM_FD);
 }
 
-int clone_tree(const char *path) {
-  return check(syscall(SYS_open_tree, AT_FDCWD, path, CLONE_TREE | O_CLOEXEC | AT_RECURSIVE), path);
+int copy_tree(const char *path) {
+  return syscall(SYS_open_tree, AT_FDCWD, path, CLONE_TREE | O_CLOEXEC | AT_RECURSIVE);
 }
+
+int clone_tree(const char *path) { return check(copy_tree(path), path); }
 
 char *field(struct fields *f) {
   char *start = f->at, *nul = start < f->end ? memchr(start, 0, f->end - start) : NULL;
@@ -82,7 +84,7 @@ char **list_field(struct fields *f) {
 void join_cgroups(char **paths, pid_t pid) {
   char text[16];
   snprintf(text, sizeof text, "%d", pid);
-  for (; *paths && strcmp(*paths, "--"); paths++)
+  for (; *paths && strcmp(*paths, ",") && strcmp(*paths, "--"); paths++)
     if (write_text(*paths, text) < 0) die(*paths);
 }
 

@@ -37,6 +37,7 @@ import type {
   VersionView,
   WakeResult,
 } from './schemas.ts';
+import type { CloneRequest, CloneView, TemplateDetail, TemplateRequest, TemplateView } from './templates.ts';
 import type {
   ExportRequest,
   ImportRequest,
@@ -60,23 +61,33 @@ export interface CallOptions {
 interface Call extends CallOptions {
   readonly app?: string;
   readonly snapshot?: string;
+  readonly template?: string;
   readonly query?: Query;
   readonly body?: unknown;
 }
 
-const toPath = (operation: Operation, { app, snapshot, query = {} }: Call): string => {
+const toPath = (operation: Operation, { app, snapshot, template, query = {} }: Call): string => {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) {
     if (value !== undefined && value !== false) search.set(key, String(value));
   }
-  const path = PATHS[operation].path.replace('{app}', app ?? '').replace('{snapshot}', snapshot ?? '');
+  const path = PATHS[operation].path
+    .replace('{app}', app ?? '')
+    .replace('{snapshot}', snapshot ?? '')
+    .replace('{template}', template ?? '');
   return search.size === 0 ? path : `${path}?${search.toString()}`;
 };
 
-/** What is neither a name nor an AID is not sent: it could be read as another path. */
+/** What is neither a name nor an ID is not sent: it could be read as another path. */
+const isName = (name: string | undefined): boolean =>
+  name === undefined || /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(name);
+
 const checkApp = (app: string | undefined): void => {
-  if (app === undefined || /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(app)) return;
-  throw new AppShotError('APP_NOT_FOUND', { name: app });
+  if (!isName(app)) throw new AppShotError('APP_NOT_FOUND', { name: app });
+};
+
+const checkTemplate = (template: string | undefined): void => {
+  if (!isName(template)) throw new AppShotError('TEMPLATE_NOT_FOUND', { name: template });
 };
 
 const checkSnapshot = (snapshot: string | undefined): void => {
@@ -118,6 +129,7 @@ export class Client {
   #send(operation: Operation, call: Call): Promise<Answer> {
     checkApp(call.app);
     checkSnapshot(call.snapshot);
+    checkTemplate(call.template);
     const { method } = PATHS[operation];
     const { body, signal } = call;
     return send(this.socketPath, {
@@ -235,6 +247,36 @@ export class Client {
 
   pull(body: PullRequest, options: CallOptions = {}): Promise<ImportResult> {
     return this.#call('pullApp', { ...options, body });
+  }
+
+  /** Oldest first. */
+  templates(options: CallOptions = {}): Promise<TemplateView[]> {
+    return this.#call('listTemplates', options);
+  }
+
+  createTemplate(body: TemplateRequest, options: CallOptions = {}): Promise<TemplateView> {
+    return this.#call('createTemplate', { ...options, body });
+  }
+
+  inspectTemplate(template: string, options: CallOptions = {}): Promise<TemplateDetail> {
+    return this.#call('inspectTemplate', { ...options, template });
+  }
+
+  async removeTemplate(template: string, options: CallOptions = {}): Promise<void> {
+    await (await this.#send('removeTemplate', { ...options, template })).text();
+  }
+
+  /** All of them, or none. */
+  clone(template: string, body: Partial<CloneRequest> = {}, options: CallOptions = {}): Promise<CloneView[]> {
+    return this.#call('cloneTemplate', { ...options, template, body });
+  }
+
+  exportTemplate(template: string, body: ExportRequest, options: CallOptions = {}): Promise<TransferResult> {
+    return this.#call('exportTemplate', { ...options, template, body });
+  }
+
+  pushTemplate(template: string, body: PushRequest, options: CallOptions = {}): Promise<TransferResult> {
+    return this.#call('pushTemplate', { ...options, template, body });
   }
 
   check(app: string, options: CallOptions = {}): Promise<CheckReport> {

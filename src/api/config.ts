@@ -64,12 +64,19 @@ const toVolumes = ({ volumes = [] }: File): ChainSpec['volumes'] => {
   });
 };
 
+const toRules = ({ rules, rules_file: read }: File): Pick<ChainSpec, 'rules'> => {
+  const sources = [rules, read].filter((source) => source !== undefined);
+  return sources.length === 0 ? {} : { rules: sources };
+};
+
 const toChain = (file: File): ChainSpec => {
-  const { processes: _, services: __, volumes: ___, limits = {}, capabilities = {}, ...rest } = file;
+  const { processes: _p, services: _s, volumes: _v, rules: _r, rules_file: _f, ...rest } = file;
+  const { limits = {}, capabilities = {} } = rest;
   return {
     ...rest,
     processes: toProcesses(file),
     volumes: toVolumes(file),
+    ...toRules(file),
     limits,
     capabilities: { add: capabilities.add ?? [], drop: capabilities.drop ?? [] },
   };

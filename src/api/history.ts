@@ -55,7 +55,7 @@ export const HistoryEntry = z
     parent: z.string().nullable(),
     ...retained,
     /** How it came to be. */
-    kind: z.enum(['sleep', 'snapshot', 'import', 'fork']),
+    kind: z.enum(['sleep', 'snapshot', 'import', 'fork', 'template', 'clone']),
     /** Bytes of private memory in layers, and in page images that are copied at each wake. */
     memory: z.object({ layered: z.number(), copied: z.number() }),
     /** Whether it outlives a power cut. */

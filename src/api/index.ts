@@ -1,10 +1,12 @@
 export type { Client } from './client.ts';
 export { explain } from './config/reasons.ts';
 export * from './history.ts';
+export * from './link.ts';
 export * from './paths.ts';
 export * from './read-config.ts';
 export * from './routes.ts';
 export * from './schemas.ts';
+export * from './templates.ts';
 export * from './transfers.ts';
 export * from './version.ts';
 export * from './volume.ts';

@@ -25,6 +25,7 @@ import {
   VersionView,
   WakeResult,
 } from './schemas.ts';
+import { templateRoutes } from './template-routes.ts';
 import { transferRoutes } from './transfer-routes.ts';
 
 export const StopRequest = z
@@ -128,6 +129,7 @@ export const routes = {
   }),
   ...historyRoutes,
   ...transferRoutes,
+  ...templateRoutes,
   events: createRoute({
     ...PATHS.events,
     operationId: 'events',

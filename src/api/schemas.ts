@@ -4,7 +4,7 @@
 import { z } from '@hono/zod-openapi';
 
 /** A host name label (RFC 1123): also a valid application and process name. */
-const Name = z
+export const Name = z
   .string()
   .regex(
     /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/,
@@ -61,6 +61,17 @@ export const VolumeSpec = z
   .openapi('VolumeSpec');
 export type VolumeSpec = z.infer<typeof VolumeSpec>;
 
+/** Rules as they were given, and what messages call them. */
+export const RulesSource = z
+  .strictObject({ file: text.max(4096), text: z.string().max(1 << 20, 'rules may have 1 MiB at most') })
+  .openapi('RulesSource');
+export type RulesSource = z.infer<typeof RulesSource>;
+
+export const LinkSpec = z
+  .strictObject({ path: absolutePath, target: text.min(1).max(4095) })
+  .openapi('LinkSpec');
+export type LinkSpec = z.infer<typeof LinkSpec>;
+
 export const Limits = z
   .strictObject({
     /** Bytes. */
@@ -99,6 +110,10 @@ export const ChainSpec = z
     limits: Limits.default({}),
     /** For each wake that does not say otherwise; `auto` when left out. */
     memory: MemoryChoice.optional(),
+    /** Rules for clones: what they are called in messages, and their text (docs/rules.md). */
+    rules: z.array(RulesSource).max(16, 'there may be 16 at most').optional(),
+    /** Symbolic links whose targets hold variables, which each application resolves to its own. */
+    links: z.array(LinkSpec).max(64, 'there may be 64 at most').optional(),
     /** Seconds without packets and without CPU to speak of, after which the application is put to sleep by itself. */
     idle: z
       .number()

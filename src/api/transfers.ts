@@ -5,6 +5,7 @@
 import { z } from '@hono/zod-openapi';
 import { SnapshotId } from './history.ts';
 import { AppView, ChainSpec } from './schemas.ts';
+import { TemplateView } from './templates.ts';
 
 const path = z
   .string()
@@ -79,5 +80,11 @@ export const TransferResult = z.object(travelled).openapi('TransferResult');
 export type TransferResult = z.infer<typeof TransferResult>;
 
 /** The new application, asleep. */
-export const ImportResult = AppView.extend(travelled).openapi('ImportResult');
+export const ImportedApp = AppView.extend(travelled).openapi('ImportedApp');
+export type ImportedApp = z.infer<typeof ImportedApp>;
+
+/** What was exported as a template comes as one. */
+const ImportedTemplate = TemplateView.extend(travelled).openapi('ImportedTemplate');
+
+export const ImportResult = z.union([ImportedApp, ImportedTemplate]).openapi('ImportResult');
 export type ImportResult = z.infer<typeof ImportResult>;

@@ -19,6 +19,8 @@ import { checkSpecification } from '../harness/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
 import type { House, Work } from './context.ts';
 import * as operations from './operations.ts';
+import { readRulesOf } from './cloning/evaluate.ts';
+import { identityOf } from './identity.ts';
 import { boundLogs } from './logs.ts';
 import { Reluctance } from './reluctance.ts';
 import { reachableOf } from './sleepers.ts';
@@ -93,13 +95,14 @@ export class Applications {
 
   /** Registers and starts a chain; nothing is left of it when that fails. */
   async run(spec: ChainSpec): Promise<AppView> {
-    const identity = { aid: '', name: spec.name, hostname: spec.hostname ?? spec.name, address: '' };
-    checkSpecification(spec, identity);
     const { registry, cidr } = this.#house;
+    const hostname = spec.hostname ?? spec.name;
+    readRulesOf(spec);
+    checkSpecification(spec, identityOf({ aid: '', name: spec.name, hostname, address: '', data: {} }));
     const record = await registry.registerApplication({
       aid: spec.aid,
       name: spec.name,
-      hostname: identity.hostname,
+      hostname,
       spec,
       network: cidr,
       requested: spec.address,
@@ -238,6 +241,14 @@ export class Applications {
       }
       await this.#forget(record);
     });
+  }
+
+  /** Removes what has only just begun, in whatever state it is; nothing happens when it is gone already. */
+  async discard(aid: string): Promise<void> {
+    const found = await this.#house.registry.find(aid);
+    if (!found) return;
+    if (found.state === 'running') await this.stop(aid, 0);
+    await this.#house.lock.run(aid, 'rm', async () => this.#forget(await this.find(aid)));
   }
 
   async #forget(record: ApplicationRecord): Promise<void> {

@@ -8,7 +8,8 @@ const FILES = 'files.img';
 
 /** A place in memory for the images of one wake; it goes when that ends. */
 export const scratchFor = (work: Work, snapshot: string): string => {
-  const scratch = work.house.store.scratch(snapshot);
+  // Several clones may be made of one snapshot at a time.
+  const scratch = work.house.store.scratch(`${snapshot}-${work.record.aid}`);
   work.closers.push(() => rmSync(scratch, { recursive: true, force: true }));
   mkdirSync(scratch, { recursive: true, mode: 0o700 });
   return scratch;

@@ -3,7 +3,7 @@ import type { MemoryChoice, Timing, WokenMemory } from '../api/index.ts';
 import { AppShotError } from '../common/index.ts';
 import type { KeyedLock, Logger } from '../common/index.ts';
 import type { Engine, Schema } from '../criu/index.ts';
-import type { Environment, Pool } from '../environments/index.ts';
+import type { Environment, LayerImages, Pool } from '../environments/index.ts';
 import type { Network } from '../network/index.ts';
 import type { ApplicationRecord, Registry, SnapshotRecord } from '../registry/index.ts';
 import type {
@@ -16,6 +16,7 @@ import type {
   Reachable,
   SnapshotStore,
 } from '../snapshots/index.ts';
+import type { Birth } from './cloning/birth.ts';
 import type { Keeper } from './keeper.ts';
 import type { MemoryAbilities } from './memory.ts';
 import type { Faults } from './faults.ts';
@@ -30,6 +31,8 @@ export interface House {
   readonly lock: KeyedLock;
   /** Contents of files. */
   readonly objects: ObjectStore;
+  /** Files of templates. */
+  readonly images: LayerImages;
   /** Makes snapshots durable, and removes those whose time has come. */
   readonly keeper: Keeper;
   readonly layout: Layout;
@@ -44,6 +47,8 @@ export interface House {
   readonly hidden: readonly string[];
   /** System PIDs of the processes in an environment. */
   readonly processesIn: (environment: string) => number[];
+  /** The files by which a process joins the control groups of an environment. */
+  readonly memberFiles: (environment: string) => string[];
   readonly limit: (environment: string, limits: ApplicationRecord['spec']['limits']) => void;
   readonly log: Logger;
   readonly faults: Faults;
@@ -101,6 +106,8 @@ export interface Work {
   layers?: readonly LayerEntry[];
   /** What must be put into anonymous memory before the processes run. */
   fillings?: readonly ProcessFilling[];
+  /** What a clone needs when it wakes for the first time. */
+  birth?: Birth;
   /** Connections of the snapshot are of the past: they come back closed. */
   closeConnections?: boolean;
   /** Set when packets reach it although the engine has not said its last word. */

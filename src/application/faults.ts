@@ -6,10 +6,23 @@
  * seen too. Without the variable nothing is ever injected.
  */
 import type { Engine } from '../criu/index.ts';
+import { startTimeOf } from '../environments/index.ts';
 import type { Environment } from '../environments/index.ts';
 import { childrenOf, isEngine } from './processes.ts';
 
 type Action = 'kill' | 'fail' | 'engine';
+
+/** How long a killed engine may take to let go of what it holds, and how often to look: nothing tells. In ms. */
+const DEATH = { patience: 5000, interval: 1 } as const;
+
+/** Waits until a killed process has ended; it has then let go of what it traced. Nothing else goes on meanwhile. */
+const awaitEnd = (pid: number): void => {
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  for (const end = performance.now() + DEATH.patience; startTimeOf(pid) !== undefined;) {
+    if (performance.now() > end) throw new Error(`the engine ${pid} does not end`);
+    Atomics.wait(clock, 0, 0, DEATH.interval);
+  }
+};
 
 export class Faults {
   #point: string | undefined;
@@ -31,7 +44,10 @@ export class Faults {
     this.#point = undefined;
     if (this.#action === 'kill') process.kill(process.pid, 'SIGKILL');
     if (this.#action === 'fail') throw new Error(`a fault was asked for at ${point}`);
-    if (environment) for (const pid of this.#engines(environment.pid)) process.kill(pid, 'SIGKILL');
+    if (!environment) return;
+    const engines = this.#engines(environment.pid);
+    for (const pid of engines) process.kill(pid, 'SIGKILL');
+    engines.forEach(awaitEnd);
   }
 
   /** The engine that waits in an environment, and those that this daemon started from outside, two helpers further down. */

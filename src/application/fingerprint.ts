@@ -12,16 +12,23 @@ import {
 } from '../snapshots/index.ts';
 import type { FileToIdentify, Fingerprint, Manifest } from '../snapshots/index.ts';
 import type { House, Work } from './context.ts';
+import { withFilesBeneath } from './identity.ts';
 import { mappingsOf } from './processes.ts';
 
 /** What AppShot itself shows to applications: its program, and the layers of their memory. */
 const OWN_FILES = '/.appshot/';
 
 /** Whether a file is the application's own: then it travels with the snapshot. */
-const isOwn = (house: House, aid: string, path: string): boolean =>
-  existsSync(join(house.layout.application(aid).upper, path)) || path.startsWith('/dev/shm/');
+const isOwn = (house: House, record: ApplicationRecord, path: string): boolean =>
+  path.startsWith('/dev/shm/') ||
+  existsSync(join(house.layout.application(record.aid).upper, path)) ||
+  withFilesBeneath(
+    house,
+    record,
+    (beneath) => beneath !== undefined && existsSync(join(beneath.upper, path)),
+  );
 
-const mappedBy = (house: House, aid: string, pids: readonly number[]): FileToIdentify[] => {
+const mappedBy = (house: House, record: ApplicationRecord, pids: readonly number[]): FileToIdentify[] => {
   const found = new Map<string, FileToIdentify>();
   for (const pid of pids)
     for (const { range, permissions, path } of mappingsOf(pid)) {
@@ -30,7 +37,7 @@ const mappedBy = (house: House, aid: string, pids: readonly number[]): FileToIde
       if (path.startsWith(OWN_FILES)) continue;
       if (known) {
         if (executable && known.executable !== true) found.set(path, { ...known, executable });
-      } else if (!isOwn(house, aid, path))
+      } else if (!isOwn(house, record, path))
         found.set(path, { path, hostPath: `/proc/${pid}/map_files/${range}`, executable });
     }
   return [...found.values()];
@@ -45,7 +52,7 @@ export const takeFingerprint = async (
   environment: Environment,
 ): Promise<Fingerprint> => ({
   machine: machineOf(house),
-  files: await mappedFiles(mappedBy(house, record.aid, house.processesIn(environment.id))),
+  files: await mappedFiles(mappedBy(house, record, house.processesIn(environment.id))),
 });
 
 /** Where a file of the application would be found on this machine. */

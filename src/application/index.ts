@@ -11,5 +11,6 @@ export { Keeper } from './keeper.ts';
 export type { KeeperOptions } from './keeper.ts';
 export { recover } from './recovery.ts';
 export { knownAddress } from './sleepers.ts';
+export { Templates } from './cloning/templates.ts';
 export { Transfers } from './transfers.ts';
 export { viewOf } from './views.ts';

@@ -118,7 +118,9 @@ export class Keeper {
       .catch((err: unknown) => log.error({ err, snapshot: id }, 'a dump was left behind'));
     this.#discarded = Promise.all([this.#discarded, discarded]);
     if (!known) await store.remove(id);
-    if (snapshot.parent !== null) store.forget(snapshot.parent);
+    const parent = snapshot.parent === null ? undefined : await registry.getSnapshot(snapshot.parent);
+    // A template will be wanted again.
+    if (parent && parent.kind !== 'template') store.forget(parent.id);
     if (known) this.#house.emit(record, { ...snapshot, ...durable, takenAt: manifest.takenAt });
   }
 

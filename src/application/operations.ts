@@ -17,7 +17,7 @@ import { viewOf } from './views.ts';
 export { PUT_AWAY } from './states.ts';
 
 /** Errors of users and causes that need no wrapping: they say themselves what and why. */
-const PLAIN = new Set(['NO_SPACE', 'SNAPSHOT_CORRUPT', 'FINGERPRINT_MISMATCH', 'MEMORY_MODE']);
+const PLAIN = new Set(['NO_SPACE', 'SNAPSHOT_CORRUPT', 'FINGERPRINT_MISMATCH', 'MEMORY_MODE', 'HOOK_FAILED']);
 
 export interface Begun {
   readonly work: Work;

@@ -25,6 +25,13 @@ export const systemPid = (
   throw new AppShotError('ENVIRONMENT_FAILED', { reason: `its process ${pid} has ended` });
 };
 
+/** System PIDs of all processes in an environment, by those inside. */
+export const systemPids = (
+  house: { processesIn(environment: string): readonly number[] },
+  environment: Environment,
+): Map<number, number> =>
+  new Map(house.processesIn(environment.id).map((pid) => [virtualPid(pid) ?? -1, pid]));
+
 /** Whether some process is in a session whose leader has ended. Source: proc_pid_status(5), NSsid. */
 export const hasOrphans = (pids: readonly number[]): boolean => {
   const status = pids.map((pid) => attempt(() => readFileSync(`/proc/${pid}/status`, 'utf8'), ''));

@@ -5,6 +5,7 @@ import type { LayerEntry } from '../snapshots/index.ts';
 import { environmentOf } from './context.ts';
 import type { Work } from './context.ts';
 import { engineFailure } from './evidence.ts';
+import { generationOf } from './identity.ts';
 import { isTraced, systemPid } from './processes.ts';
 
 /** Completes the dump that the engine holds; the registry does not know of it yet. Synchronous: the processes are frozen. */
@@ -17,7 +18,14 @@ export const provision = (work: Work, kind: SnapshotRecord['kind']): SnapshotRec
     kind,
     parent: record.snapshot,
     engine: { version: house.engine.version },
-    application: { name, hostname, address, spec, shown: shownOf(record.data) },
+    application: {
+      name,
+      hostname,
+      address,
+      spec,
+      shown: shownOf(record.data),
+      generation: generationOf(record),
+    },
     clocks: held.clocks,
     processes: held.processes,
     reachable,

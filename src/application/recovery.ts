@@ -67,7 +67,7 @@ const keepFiles = async ({ house, record }: Case): Promise<void> => {
   if (!snapshot || snapshot.durable || snapshot.tree !== null || snapshot.kind !== 'sleep') return;
   await house.keeper
     .capturing(async () => {
-      await house.registry.updateSnapshot(snapshot.id, { tree: await captureFiles(house, record.aid) });
+      await house.registry.updateSnapshot(snapshot.id, { tree: await captureFiles(house, record) });
     })
     .catch((err: unknown) => house.log.error({ err, aid: record.aid }, 'its files could not be kept'));
 };
@@ -143,6 +143,9 @@ const recoverOne = async (found: Case): Promise<void> => {
 const sweepFiles = async (house: House, records: readonly ApplicationRecord[]): Promise<void> => {
   await house.store.sweep(await house.registry.listSnapshots());
   const aids = new Set(records.map(({ aid }) => aid));
+  const templates = new Set((await house.registry.listTemplates()).map(({ id }) => id));
+  for (const name of await readdir(house.layout.templates))
+    if (!templates.has(name)) await rm(join(house.layout.templates, name), { recursive: true, force: true });
   for (const name of await readdir(house.layout.applications))
     if (!aids.has(name)) await rm(join(house.layout.applications, name), { recursive: true, force: true });
 };

@@ -14,7 +14,9 @@ const only = (found: readonly SnapshotRecord[], prefix: string): SnapshotRecord 
 /** A snapshot by its ID, or as much of it as no other has. Fails with `SNAPSHOT_NOT_FOUND`, `SNAPSHOT_AMBIGUOUS`. */
 export const resolveSnapshot = async (house: House, prefix: string, aid?: string): Promise<SnapshotRecord> =>
   only(
-    (await house.registry.listSnapshots(aid)).filter(({ id }) => id.startsWith(prefix)),
+    (await house.registry.listSnapshots(aid)).filter(
+      ({ id, kind }) => kind !== 'template' && id.startsWith(prefix),
+    ),
     prefix,
   );
 
@@ -26,6 +28,7 @@ export const snapshotOrLatest = async (
 ): Promise<SnapshotRecord> => {
   if (prefix !== undefined) return resolveSnapshot(house, prefix, record.aid);
   const latest = record.snapshot === null ? undefined : await house.registry.getSnapshot(record.snapshot);
-  if (latest) return latest;
+  // A clone that has not slept yet has none of its own.
+  if (latest?.aid === record.aid) return latest;
   throw new AppShotError('NO_SNAPSHOT', { name: record.name });
 };

@@ -11,13 +11,14 @@ import type { ApplicationRecord, SnapshotRecord } from '../registry/index.ts';
 import type { Manifest, Reachable } from '../snapshots/index.ts';
 import type { House } from './context.ts';
 import { restoreFiles } from './files.ts';
+import { generationOf, identityOf } from './identity.ts';
 
 /** What begins. */
 export interface Origin {
   readonly manifest: Manifest;
   /** Where its images can be read, by their names. */
   readonly image: (name: string) => string;
-  readonly kind: 'fork' | 'import';
+  readonly kind: 'fork' | 'import' | 'clone';
   readonly parent: string | null;
   readonly name: string;
   readonly hostname: string;
@@ -25,10 +26,12 @@ export interface Origin {
   readonly foreign: boolean;
   /** Differences of the machine were let pass. */
   readonly force: boolean;
+  /** Changes what its images say of files and sockets; without it, sockets that are bound to its address follow it. */
+  readonly edit?: (images: string, record: ApplicationRecord) => Uint8Array | undefined;
 }
 
 /** The address that it had, now another: where it listens, as its connections are of the past. */
-const reachableAt = ({ listening }: Reachable, from: string, to: string): Reachable => ({
+export const reachableAt = ({ listening }: Reachable, from: string, to: string): Reachable => ({
   listening: listening.map((one) => (one.address === from ? { ...one, address: to } : one)),
   connections: [],
 });
@@ -50,10 +53,18 @@ const makeFiles = async (
   if (manifest.tree !== null)
     await restoreFiles(house, record.aid, { tree: manifest.tree, snapshot: manifest.id, foreign });
   makeApplicationFiles(paths, house.hidden, shown);
-  writeIdentityFiles(paths.upper, record);
+  writeIdentityFiles(paths.upper, identityOf(record));
   for (const { name } of record.spec.processes)
     for (const stream of ['stdout', 'stderr'] as const)
       writeFileSync(logFile(paths.log, name, stream), '', { flag: 'a' });
+};
+
+const FILES = 'files.img';
+
+/** Its sockets follow the address. */
+const moveSockets = ({ schema }: House, images: string, from: string, to: string): Uint8Array | undefined => {
+  const files = decodeImage(schema, FILES, readFileSync(join(images, FILES)));
+  return moveAddress(files, from, to) > 0 ? encodeImage(schema, files) : undefined;
 };
 
 const writeSnapshot = async (
@@ -68,15 +79,23 @@ const writeSnapshot = async (
   const { path, digest, bytes } = await house.store.create(id, async (images) => {
     for (const { name: file } of manifest.files)
       copyFileSync(image(file), join(images, file.slice('images/'.length)));
-    const files = decodeImage(house.schema, 'files.img', readFileSync(join(images, 'files.img')));
-    if (moveAddress(files, application.address, record.address) > 0)
-      writeFileSync(join(images, 'files.img'), encodeImage(house.schema, files));
+    const edited = origin.edit
+      ? origin.edit(images, record)
+      : moveSockets(house, images, application.address, record.address);
+    if (edited) writeFileSync(join(images, FILES), edited);
     return {
       ...manifest,
       aid: record.aid,
       kind,
       parent,
-      application: { ...application, name, hostname, address: record.address, spec: record.spec },
+      application: {
+        ...application,
+        name,
+        hostname,
+        address: record.address,
+        spec: record.spec,
+        generation: generationOf(record),
+      },
       reachable,
     };
   });
@@ -98,19 +117,19 @@ const writeSnapshot = async (
   return snapshot;
 };
 
-/** Nothing is left of it when it fails. Fails with `NAME_TAKEN`, `SNAPSHOT_CORRUPT`, `NO_SPACE`. */
-export const settleIn = async (
+export interface Settled {
+  readonly record: ApplicationRecord;
+  readonly snapshot: SnapshotRecord;
+}
+
+/** A registered application begins its life. Nothing is left of it when it fails. Fails with `SNAPSHOT_CORRUPT`, `NO_SPACE`. */
+export const settleRegistered = async (
   house: House,
+  registered: ApplicationRecord,
   origin: Origin,
-): Promise<{ record: ApplicationRecord; snapshot: SnapshotRecord }> => {
+): Promise<Settled> => {
   const { registry, layout, store } = house;
-  const { manifest, name, hostname } = origin;
-  const registered = await registry.registerApplication({
-    name,
-    hostname,
-    spec: specOf(manifest, name, hostname),
-    network: house.cidr,
-  });
+  const { manifest, name } = origin;
   let snapshot: SnapshotRecord | undefined;
   try {
     await makeFiles(house, registered, origin);
@@ -122,7 +141,8 @@ export const settleIn = async (
         rootPid: manifest.processes.root,
         shown: manifest.application.shown.filter((path) => existsSync(path)),
         reachable,
-        closeConnections: snapshot.id,
+        // A template's have been closed already.
+        ...(origin.kind !== 'clone' && { closeConnections: snapshot.id }),
         ...(origin.force && { forced: snapshot.id }),
       },
     });
@@ -135,4 +155,17 @@ export const settleIn = async (
     await rm(layout.application(registered.aid).directory, { recursive: true, force: true });
     throw error;
   }
+};
+
+/** Nothing is left of it when it fails. Fails with `NAME_TAKEN`, `SNAPSHOT_CORRUPT`, `NO_SPACE`. */
+export const settleIn = async (house: House, origin: Origin): Promise<Settled> => {
+  const { manifest, name, hostname } = origin;
+  const registered = await house.registry.registerApplication({
+    name,
+    hostname,
+    spec: specOf(manifest, name, hostname),
+    network: house.cidr,
+    change: { data: { generation: manifest.application.generation + 1 } },
+  });
+  return settleRegistered(house, registered, origin);
 };

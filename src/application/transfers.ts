@@ -28,6 +28,9 @@ import {
 import type { BundleObject, BundleSink, BundleSource, Secret } from '../transport/index.ts';
 import type { Applications } from './applications.ts';
 import type { House } from './context.ts';
+import { templateIn } from './cloning/facts.ts';
+import { receiveTemplate } from './cloning/receive.ts';
+import type { Templates } from './cloning/templates.ts';
 import { checkFingerprint } from './fingerprint.ts';
 import { snapshotOrLatest } from './resolve.ts';
 import { settleIn } from './settle-in.ts';
@@ -95,6 +98,10 @@ const parseManifest = (text: Buffer): Manifest => {
   }
 };
 
+/** What came, as the API shows it, before how it came. */
+type Arrived = Unmeasured<ImportResult>;
+type Unmeasured<T> = T extends unknown ? Omit<T, 'bytes' | 'transferred' | 'ms'> : never;
+
 interface Arrival {
   readonly name?: string | undefined;
   readonly force: boolean;
@@ -103,10 +110,12 @@ interface Arrival {
 export class Transfers {
   readonly #house: House;
   readonly #applications: Applications;
+  readonly #templates: Templates;
 
-  constructor(house: House, applications: Applications) {
+  constructor(house: House, applications: Applications, templates: Templates) {
     this.#house = house;
     this.#applications = applications;
+    this.#templates = templates;
   }
 
   /** What is to leave: durable, so that it has checksums. */
@@ -117,13 +126,28 @@ export class Transfers {
     return snapshotOrLatest(this.#house, record, id);
   }
 
+  async #template(nameOrId: string): Promise<SnapshotRecord> {
+    const { registry } = this.#house;
+    const template = await registry.findTemplate(nameOrId);
+    const known = template && (await registry.getSnapshot(template.snapshot));
+    if (!known) throw new AppShotError('TEMPLATE_NOT_FOUND', { name: nameOrId });
+    return known;
+  }
+
   async exportTo(
     nameOrAid: string,
     prefix: string | undefined,
     request: Omit<ExportRequest, 'snapshot'>,
   ): Promise<TransferResult> {
+    return this.#export(await this.#leaving(nameOrAid, prefix), request);
+  }
+
+  async exportTemplate(nameOrId: string, request: Omit<ExportRequest, 'snapshot'>): Promise<TransferResult> {
+    return this.#export(await this.#template(nameOrId), request);
+  }
+
+  async #export(known: SnapshotRecord, request: Omit<ExportRequest, 'snapshot'>): Promise<TransferResult> {
     const begun = performance.now();
-    const known = await this.#leaving(nameOrAid, prefix);
     const source = await sourceOf(this.#house, known);
     const sign = request.sign === undefined ? undefined : await readSigningKey(request.sign);
     const { bytes } = await exportBundle(source, request.file, { sign, secret: await secretOf(request) });
@@ -136,8 +160,15 @@ export class Transfers {
     prefix: string | undefined,
     request: Omit<PushRequest, 'snapshot'>,
   ): Promise<TransferResult> {
+    return this.#push(await this.#leaving(nameOrAid, prefix), request);
+  }
+
+  async pushTemplate(nameOrId: string, request: Omit<PushRequest, 'snapshot'>): Promise<TransferResult> {
+    return this.#push(await this.#template(nameOrId), request);
+  }
+
+  async #push(known: SnapshotRecord, request: Omit<PushRequest, 'snapshot'>): Promise<TransferResult> {
     const begun = performance.now();
-    const known = await this.#leaving(nameOrAid, prefix);
     const source = await sourceOf(this.#house, known);
     const sign = request.sign === undefined ? undefined : await readSigningKey(request.sign);
     const { ref, plainHttp } = request;
@@ -165,7 +196,7 @@ export class Transfers {
   ): Promise<ImportResult> {
     const begun = performance.now();
     const house = this.#house;
-    let made: Awaited<ReturnType<typeof settleIn>> | undefined;
+    let made: Arrived | undefined;
     const sink: BundleSink = {
       has: async (digest) => house.objects.has(digest) || house.store.layers.has(digest),
       put: async ({ digest, size, kind }, stream) => {
@@ -178,28 +209,42 @@ export class Transfers {
     };
     const accept = async (text: Buffer): Promise<void> => {
       const manifest = parseManifest(text);
-      const { name } = manifest.application;
-      if (await house.registry.find(request.name ?? name))
-        throw new AppShotError('NAME_TAKEN', { name: request.name ?? name });
+      await this.#expectName(manifest, request.name);
       await checkFingerprint(house, manifest.application, manifest, request.force);
     };
     const verify = request.verify === undefined ? undefined : await readVerifyingKey(request.verify);
     const secret = await secretOf(request);
     const amounts = await house.keeper.capturing(() => receive(sink, { secret, verify, accept }));
     if (!made) throw new Error('nothing was committed');
-    const { record, snapshot } = made;
-    return { ...viewOf(record), snapshot: snapshot.id, ...amounts, ms: performance.now() - begun };
+    return { ...made, ...amounts, ms: performance.now() - begun };
   }
 
-  async #settle(manifest: Manifest, { name, force }: Arrival): Promise<Awaited<ReturnType<typeof settleIn>>> {
+  /** Fails with `NAME_TAKEN` and `TEMPLATE_TAKEN`. */
+  async #expectName(manifest: Manifest, wanted: string | undefined): Promise<void> {
+    const { registry } = this.#house;
+    if (manifest.kind === 'template') {
+      const name = wanted ?? templateIn(manifest)?.facts.name ?? '';
+      if (await registry.findTemplate(name)) throw new AppShotError('TEMPLATE_TAKEN', { name });
+      return;
+    }
+    const name = wanted ?? manifest.application.name;
+    if (await registry.find(name)) throw new AppShotError('NAME_TAKEN', { name });
+  }
+
+  async #settle(manifest: Manifest, { name, force }: Arrival): Promise<Arrived> {
     const house = this.#house;
     const own = manifest.application;
     const digests = new Map(manifest.files.map((file) => [file.name, file.sha256 ?? '']));
+    const image = (file: string): string => house.objects.path(digests.get(file) ?? '');
     if (manifest.tree !== null)
       await house.objects.flush(await treeObjects(house.objects, manifest.tree, manifest.id));
+    if (manifest.kind === 'template') {
+      const template = await receiveTemplate(house, manifest, image, name);
+      return { ...(await this.#templates.viewOf(template)), snapshot: template.snapshot };
+    }
     const made = await settleIn(house, {
       manifest,
-      image: (file) => house.objects.path(digests.get(file) ?? ''),
+      image,
       kind: 'import',
       parent: null,
       name: name ?? own.name,
@@ -208,7 +253,7 @@ export class Transfers {
       force,
     });
     this.#applications.expect(made.record);
-    return made;
+    return { ...viewOf(made.record), snapshot: made.snapshot.id };
   }
 
   /** A new application, asleep, from an exported file. Fails with `BUNDLE_...`, `FINGERPRINT_MISMATCH`, `NAME_TAKEN`. */

@@ -1,6 +1,6 @@
 /** From the options of `appshot run`, and perhaps a file, to the description that the daemon takes. */
 import { dirname, posix, resolve } from 'node:path';
-import { ChainSpec, explain, readConfig, readVolume } from '../api/index.ts';
+import { ChainSpec, explain, readConfig, readLink, readVolume } from '../api/index.ts';
 import type { MemoryChoice } from '../api/index.ts';
 import { AppShotError } from '../common/index.ts';
 import { commandOf, deriveName } from './command-words.ts';
@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly cpus?: number;
   readonly capAdd?: string[];
   readonly capDrop?: string[];
+  readonly rules?: string[];
+  readonly link?: string[];
   readonly file?: string;
 }
 
@@ -81,6 +83,25 @@ const toVolumes = (words: readonly string[] = []): ChainSpec['volumes'] =>
     }
   });
 
+const toLinks = (words: readonly string[]): NonNullable<ChainSpec['links']> =>
+  words.map((word) => {
+    try {
+      return readLink(word);
+    } catch (error) {
+      throw usage(`--link: ${(error as Error).message}`);
+    }
+  });
+
+/** What their messages call rules is the file as the user named it. */
+const toRules = (files: readonly string[]): NonNullable<ChainSpec['rules']> =>
+  files.map((file) => ({ file, text: readText(file) }));
+
+/** Both as they are when nothing is added: a description without rules has no key for them. */
+const addRules = (base: ChainSpec, { rules, link }: RunOptions): Partial<ChainSpec> => ({
+  ...(rules && { rules: [...(base.rules ?? []), ...toRules(rules)] }),
+  ...(link && { links: [...(base.links ?? []), ...toLinks(link)] }),
+});
+
 const combine = (base: ChainSpec, options: RunOptions): ChainSpec => {
   const { name, aid, address, hostname, idle, memory, memoryLimit, pidsLimit: pids, cpus } = options;
   return {
@@ -88,6 +109,7 @@ const combine = (base: ChainSpec, options: RunOptions): ChainSpec => {
     ...given({ name, aid, address, hostname, idle, memory }),
     processes: base.processes.map((process) => withOptions(process, options)),
     volumes: [...base.volumes, ...toVolumes(options.volume)],
+    ...addRules(base, options),
     limits: { ...base.limits, ...given({ memory: memoryLimit, pids, cpus }) },
     capabilities: {
       add: [...base.capabilities.add, ...capabilityNames(options.capAdd)],
@@ -103,6 +125,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   'limits.cpus': '--cpus',
   'limits.memory': '--memory-limit',
   'limits.pids': '--pids-limit',
+  links: '--link',
   volumes: '--volume',
 };
 

@@ -11,6 +11,7 @@ import { addRunVerb } from './verbs/run.ts';
 import { addSnapshotVerbs } from './verbs/snapshots.ts';
 import { addStateVerbs } from './verbs/states.ts';
 import { addEventsVerb, addLogsVerb } from './verbs/streams.ts';
+import { addTemplateVerbs } from './verbs/templates.ts';
 import { addTopVerb } from './verbs/top.ts';
 import { addTransferVerbs } from './verbs/transfers.ts';
 import { addViewVerbs } from './verbs/views.ts';
@@ -36,6 +37,7 @@ const buildProgram = (): Command => {
   addHistoryVerbs(program);
   addSnapshotVerbs(program);
   addTransferVerbs(program);
+  addTemplateVerbs(program);
   addEventsVerb(program);
   addTopVerb(program);
   addDaemonVerb(program);

@@ -1,7 +1,11 @@
+export { ERRORS } from './error-table.ts';
+export type { ErrorSpec } from './error-table.ts';
 export * from './errors.ts';
 export * from './files.ts';
 export * from './ids.ts';
 export * from './log.ts';
 export * from './mutex.ts';
+export * from './nearest.ts';
 export * from './sanitise.ts';
 export * from './units.ts';
+export * from './words.ts';

@@ -8,8 +8,11 @@ export { closeConnections, dropFilter, moveAddress } from './images/edits.ts';
 export { ImageError } from './images/error.ts';
 export { IMAGE_KINDS, imageKind } from './images/kinds.ts';
 export type { ImageKind } from './images/kinds.ts';
+export { addMapping, processSpace } from './images/mappings.ts';
+export type { MemoryMapping } from './images/mappings.ts';
 export { PAGES, readPagemap, writePagemap } from './images/pagemap.ts';
 export type { PageRun, Pagemap } from './images/pagemap.ts';
+export { movePaths } from './images/paths.ts';
 export { describeImages } from './images/summary.ts';
 export type {
   DumpSummary,
@@ -18,6 +21,7 @@ export type {
   SavedMapping,
   SavedProcess,
 } from './images/summary.ts';
+export type { SavedObject } from './images/objects.ts';
 export type { SavedSocket } from './images/sockets.ts';
 export { dropGuard } from './images/fresh.ts';
 export { dropUserNamespace } from './images/prepare.ts';

@@ -12,6 +12,7 @@ import {
   Faults,
   History,
   Keeper,
+  Templates,
   Transfers,
   knownAddress,
   recover,
@@ -20,7 +21,7 @@ import type { House, KeeperOptions } from '../application/index.ts';
 import { AppShotError, KeyedLock, createLogger } from '../common/index.ts';
 import type { Logger } from '../common/index.ts';
 import { Schema, defaultEngineDir, loadEngine } from '../criu/index.ts';
-import { Cgroups, Pool, hasGuard, makeProbes, warmUp } from '../environments/index.ts';
+import { Cgroups, LayerImages, Pool, hasGuard, makeProbes, warmUp } from '../environments/index.ts';
 import type { Workshop } from '../environments/index.ts';
 import { NetlinkSocket } from '../kernel/index.ts';
 import { Network } from '../network/index.ts';
@@ -120,6 +121,7 @@ export class Daemon {
     await applications.release();
     await house.keeper.close();
     house.store.close();
+    house.images.close();
     await house.pool.close();
     this.#shop.cgroups.close();
     await house.registry.close();
@@ -139,7 +141,7 @@ const closeServer = async (server: Server, deadline: number): Promise<void> => {
 const makeDirectories = ({ dataDir, runDir }: DaemonOptions): Layout => {
   const layout = new Layout(dataDir);
   // What applications wrote and remembered is nobody else's to read.
-  for (const path of [dataDir, layout.applications, layout.snapshots])
+  for (const path of [dataDir, layout.applications, layout.templates, layout.snapshots])
     mkdirSync(path, { recursive: true, mode: 0o700 });
   mkdirSync(runDir, { recursive: true, mode: 0o755 });
   return layout;
@@ -216,6 +218,18 @@ const openKeeping = async (
   return { ...shared, keeper };
 };
 
+const pastOf = (
+  house: House,
+  applications: Applications,
+): Pick<Services, 'history' | 'templates' | 'transfers'> => {
+  const templates = new Templates(house, applications);
+  return {
+    templates,
+    history: new History(house, applications),
+    transfers: new Transfers(house, applications, templates),
+  };
+};
+
 const assemble = async (
   options: DaemonOptions,
   layout: Layout,
@@ -227,8 +241,7 @@ const assemble = async (
   const instance = instanceOf(options.runDir);
   const { network, netlink } = await openNetwork(options, { registry, log, instance });
   const cgroups = Cgroups.open(`appshot-${instance}`, join(options.runDir, 'cgroup'));
-  const prepare: Workshop['prepare'] = (environment) => network.prepare(environment);
-  const shop = makeShop(options, engine, { cgroups, netlink, prepare });
+  const shop = makeShop(options, engine, { cgroups, netlink, prepare: (one) => network.prepare(one) });
   const events = new Events();
   const keeping = await openKeeping(
     options,
@@ -242,6 +255,7 @@ const assemble = async (
     pool,
     network,
     ...keeping,
+    images: new LayerImages(),
     layout,
     engine,
     engineDirectory,
@@ -249,6 +263,7 @@ const assemble = async (
     cidr: options.network,
     hidden: [options.dataDir, options.runDir],
     processesIn: (id) => cgroups.processes(id),
+    memberFiles: (id) => cgroups.memberFiles(id),
     limit: (id, limits) => cgroups.limit(id, limits),
     log,
     faults: new Faults(process.env['APPSHOT_FAULT'], engine),
@@ -261,12 +276,11 @@ const assemble = async (
   const applications = new Applications(house);
   const scheduler = new Scheduler({ applications, usage: (id) => cgroups.usage(id), log });
   const metrics = new Metrics(applications, pool);
-  const past = { history: new History(house, applications), transfers: new Transfers(house, applications) };
   return {
     services: {
       house,
       applications,
-      ...past,
+      ...pastOf(house, applications),
       cgroups,
       scheduler,
       events,

@@ -5,7 +5,7 @@ import { HTTPException } from 'hono/http-exception';
 import { VERSION, VERSION_HEADER, routes } from '../api/index.ts';
 import type { VersionView } from '../api/index.ts';
 import { detailsOf, execInside, findBlockers, topRow, viewOf } from '../application/index.ts';
-import type { Applications, History, House, Transfers } from '../application/index.ts';
+import type { Applications, History, House, Templates, Transfers } from '../application/index.ts';
 import { AppShotError, toAppShotError } from '../common/index.ts';
 import type { Cgroups } from '../environments/index.ts';
 import { logFile } from '../harness/index.ts';
@@ -13,6 +13,7 @@ import { idleSeconds } from '../scheduler/index.ts';
 import type { Scheduler } from '../scheduler/index.ts';
 import type { Events } from './events.ts';
 import { bindHistory, bindSnapshots, bindTransfers } from './http-history.ts';
+import { bindTemplates } from './http-templates.ts';
 import type { Metrics } from './metrics.ts';
 import { eventStream, execStream, logStream, ndjson } from './streams.ts';
 import type { LogSource } from './streams.ts';
@@ -22,6 +23,7 @@ export interface Services {
   readonly applications: Applications;
   readonly history: History;
   readonly transfers: Transfers;
+  readonly templates: Templates;
   readonly cgroups: Cgroups;
   readonly scheduler: Scheduler;
   readonly events: Events;
@@ -97,7 +99,7 @@ const logSources = (services: Services, aid: string, names: readonly string[]): 
 };
 
 const bindLooking = (app: OpenAPIHono, services: Services): void => {
-  const { house, applications, cgroups } = services;
+  const { house, applications } = services;
   app.openapi(routes.checkApp, async (c) => {
     const record = await applications.find(c.req.valid('param').app);
     const environment = applications.environment(record.aid);
@@ -128,8 +130,7 @@ const bindLooking = (app: OpenAPIHono, services: Services): void => {
     const record = await applications.find(c.req.valid('param').app);
     const environment = applications.environment(record.aid);
     const request = c.req.valid('json');
-    const files = environment ? cgroups.memberFiles(environment.id) : [];
-    const program = await execInside(house, record, environment, files, request);
+    const program = await execInside(house, record, environment, request);
     return lines(c, execStream(program, Buffer.from(request.input ?? '', 'base64'), c.req.raw.signal));
   });
 };
@@ -173,6 +174,7 @@ export const makeApi = (services: Services): OpenAPIHono => {
   bindHistory(app, services.applications, services.history);
   bindSnapshots(app, services.history);
   bindTransfers(app, services.transfers);
+  bindTemplates(app, services.templates, services.transfers);
   app.doc31('/openapi.json', { openapi: '3.1.0', info: { title: 'AppShot', version: VERSION } });
   return app;
 };

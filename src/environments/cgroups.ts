@@ -2,7 +2,9 @@
  * The control groups of environments, on cgroup v2, v1 or a machine with both.
  *
  * Membership, CPU time and the news that a group is empty come from the v2 hierarchy, which every such machine has (or
- * gets mounted here, privately); limits come from whichever hierarchy has the controller.
+ * gets mounted here, privately); limits come from whichever hierarchy has the controller. Groups of v1 are made for those that have a
+ * limit only: with each group for memory, the kernel keeps something for each mount of a file system on the machine, and it lingers as
+ * long as a page or a name that was read in it does.
  */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,8 +20,8 @@ const CPU_PERIOD = 100_000;
 export interface CgroupUsage {
   /** Microseconds of CPU time so far. */
   readonly cpuMicroseconds: number;
-  /** Bytes; null without a memory controller. */
-  readonly memory: number | null;
+  /** Bytes: what the kernel charges to the group, or where none counts, what is resident and not a file's. */
+  readonly memory: number;
   readonly tasks: number;
 }
 
@@ -76,6 +78,14 @@ const mountMissing = (found: ReturnType<typeof parseCgroupMounts>, directory: st
   return { unified, v1, own: [unified, ...Object.values(v1)] };
 };
 
+/** Of memory that is no file's; a page that processes share counts for each. Source: proc_pid_status(5). */
+const residentBytes = (pids: readonly number[]): number =>
+  pids
+    .flatMap((pid) => [
+      ...(readText(`/proc/${pid}/status`) ?? '').matchAll(/^Rss(?:Anon|Shmem):\s+(\d+) kB$/gm),
+    ])
+    .reduce((sum, [, kib]) => sum + Number(kib) * 1024, 0);
+
 const remove = (path: string): void => {
   try {
     rmdirSync(path);
@@ -113,14 +123,22 @@ export class Cgroups {
       writeFileSync(join(path, 'cgroup.subtree_control'), `+${controller}`);
   }
 
-  /** Makes the groups of an environment; returns the files that a process joins them by. */
+  /** Makes the group of an environment; returns the files that a process joins it by. */
   create(id: string): string[] {
-    for (const root of this.#roots) mkdirSync(join(root, id), { recursive: true });
+    mkdirSync(join(this.#unified, id), { recursive: true });
     return this.memberFiles(id);
   }
 
   memberFiles(id: string): string[] {
-    return this.#roots.map((root) => join(root, id, 'cgroup.procs'));
+    return this.#roots.map((root) => join(root, id, 'cgroup.procs')).filter((path) => existsSync(path));
+  }
+
+  /** The v1 group of a controller, with all that is in the environment already. */
+  #limited(root: string, id: string): string {
+    const path = join(root, id);
+    mkdirSync(path, { recursive: true });
+    for (const pid of this.processes(id)) writeFileSync(join(path, 'cgroup.procs'), String(pid));
+    return path;
   }
 
   /** The IDs of all groups that exist, whoever made them. */
@@ -135,11 +153,14 @@ export class Cgroups {
     return (readText(join(this.#unified, id, 'cgroup.procs')) ?? '').split('\n').filter(Boolean).map(Number);
   }
 
-  /** Sets the limits that are given; a limit whose controller the kernel lacks is not kept (`appshot doctor` says so). */
+  /**
+   * Sets the limits that are given, before what they hold for is started; a limit whose controller the kernel lacks is not kept
+   * (`appshot doctor` says so).
+   */
   limit(id: string, limits: Limits): void {
     const set = (controller: Controller, v2: string, v1: string, value: string, value1 = value): void => {
       const old = this.#v1[controller];
-      const path = old ? join(old, id, v1) : join(this.#unified, id, v2);
+      const path = old ? join(this.#limited(old, id), v1) : join(this.#unified, id, v2);
       if (existsSync(path)) writeFileSync(path, old ? value1 : value);
     };
     if (limits.memory) set('memory', 'memory.max', 'memory.limit_in_bytes', String(limits.memory));
@@ -152,14 +173,15 @@ export class Cgroups {
 
   usage(id: string): CgroupUsage {
     const stat = readText(join(this.#unified, id, 'cpu.stat')) ?? '';
+    const processes = this.processes(id);
     const old = this.#v1.memory;
     const memory = readText(
       old ? join(old, id, 'memory.usage_in_bytes') : join(this.#unified, id, 'memory.current'),
     );
     return {
       cpuMicroseconds: Number(/^usage_usec (\d+)/m.exec(stat)?.[1] ?? 0),
-      memory: memory === undefined ? null : Number(memory),
-      tasks: this.processes(id).length,
+      memory: memory === undefined ? residentBytes(processes) : Number(memory),
+      tasks: processes.length,
     };
   }
 

@@ -31,6 +31,8 @@ import type { ControlEvents } from './control.ts';
 /** Name of the interface inside. */
 const INNER_LINK = 'eth0';
 const LINK_PREFIX = 'asv';
+/** Among the directories of environments, the one that is none. */
+export const SKELETON_NAME = '.skeleton';
 
 /** Where PID 1 places the descriptors that it passes on to the engine (native/env.c). */
 export const PASSED_DESCRIPTORS = { images: 20, work: 21 } as const;
@@ -59,6 +61,12 @@ export interface EnvironmentIdentity {
   readonly startTime: number;
 }
 
+/** Both as the application knows them. */
+export interface Redirect {
+  readonly from: string;
+  readonly to: string;
+}
+
 /** A mount for an application's root: a detached mount and where it belongs. */
 export interface PlacedMount {
   readonly descriptor: number;
@@ -82,24 +90,26 @@ const readAll = async (stream: Readable | null): Promise<string> => {
   return text.trim();
 };
 
-const spawnFirstProcess = async (shop: Workshop, directory: string, id: string): Promise<number> => {
-  const started = await start(
-    shop.init,
-    ['env', directory, ...shop.cgroups.create(id), '--', ...shop.engine],
-    {
-      stdio: ['ignore', 'pipe', 'pipe', shop.probes],
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', XDG_RUNTIME_DIR: '/proc/1/fd/3/restore' },
-    },
-  );
+/** Directories that every environment mounts its own on; no environment sees those of another. */
+const SKELETON = ['root', 'dev', 'sys'];
+
+const spawnFirstProcesses = async (shop: Workshop, ids: readonly string[]): Promise<number[]> => {
+  const skeleton = join(shop.directory, SKELETON_NAME);
+  for (const name of SKELETON) mkdirSync(join(skeleton, name), { recursive: true });
+  const places = ids.flatMap((id) => [join(shop.directory, id), ...shop.cgroups.create(id), ',']);
+  const started = await start(shop.init, ['env', skeleton, ...places, '--', ...shop.engine], {
+    stdio: ['ignore', 'pipe', 'pipe', shop.probes],
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', XDG_RUNTIME_DIR: '/proc/1/fd/3/restore' },
+  });
   const [out, error, { code }] = await Promise.all([
     readAll(started.stdout),
     readAll(started.stderr),
     started.exited,
   ]);
-  const pid = Number(out);
-  if (code !== 0 || !(pid > 0))
+  const pids = out.split('\n').map(Number);
+  if (code !== 0 || pids.length !== ids.length)
     throw new AppShotError('ENVIRONMENT_FAILED', { reason: error || `init: exit ${code}` });
-  return pid;
+  return pids;
 };
 
 export class Environment implements EnvironmentIdentity {
@@ -147,15 +157,26 @@ export class Environment implements EnvironmentIdentity {
 
   /** Makes a fresh one. Fails with `ENVIRONMENT_FAILED`, and then leaves nothing. */
   static async create(shop: Workshop, id: string): Promise<Environment> {
-    const directory = join(shop.directory, id);
-    for (const name of ['root', 'dev', 'sys']) mkdirSync(join(directory, name), { recursive: true });
-    try {
-      const pid = await spawnFirstProcess(shop, directory, id);
+    const [made] = await Environment.createAll(shop, [id]);
+    return made as Environment;
+  }
+
+  /** Makes fresh ones side by side, 16 at most. As `create` for all of them: when one fails, none is left. */
+  static async createAll(shop: Workshop, ids: readonly string[]): Promise<Environment[]> {
+    const open = async (id: string, pid: number): Promise<Environment> => {
       const made = await Environment.open(shop, { id, pid, startTime: startTimeOf(pid) ?? 0 });
       shop.prepare(made);
       return made;
+    };
+    const made: Environment[] = [];
+    try {
+      for (const id of ids) mkdirSync(join(shop.directory, id), { recursive: true });
+      const pids = await spawnFirstProcesses(shop, ids);
+      for (const [index, id] of ids.entries()) made.push(await open(id, pids[index] ?? 0));
+      return made;
     } catch (error) {
-      await Environment.clean(shop, id);
+      for (const environment of made) await environment.destroy();
+      for (const id of ids) await Environment.clean(shop, id);
       throw error;
     }
   }
@@ -198,17 +219,29 @@ export class Environment implements EnvironmentIdentity {
     this.#control.on(events);
   }
 
-  /** Gives it the root of an application, with its mounts in their places, and its host name. */
-  async giveRoot(hostname: string, root: number, mounts: readonly PlacedMount[]): Promise<void> {
+  /**
+   * Gives it the root of an application, with its mounts in their places, and its host name; then what lies below one path is covered by
+   * what lies below another, for each of the redirections.
+   */
+  async giveRoot(
+    hostname: string,
+    root: number,
+    mounts: readonly PlacedMount[],
+    redirects: readonly Redirect[] = [],
+  ): Promise<void> {
     await this.#control.call(
-      ['root', hostname, ...mounts.map(({ target }) => target)],
+      [
+        ...['root', hostname, ...mounts.map(({ target }) => target)],
+        ...redirects.flatMap(({ from, to }) => [from, to]),
+      ],
       [root, ...mounts.map(({ descriptor }) => descriptor)],
     );
   }
 
   /**
    * Gives it the network identity of an application. It need not ask for the gateway: off the bridge nobody would answer, and the
-   * next question, a quarter of a second later, would hold back its first words.
+   * next question, a quarter of a second later, would hold back its first words. Where the gateway is never changes; what is
+   * permanent does not count towards the 1,024 neighbours that all network namespaces of a machine may have between them.
    */
   giveAddress(identity: {
     address: string;
@@ -225,7 +258,7 @@ export class Environment implements EnvironmentIdentity {
       index: this.innerLink,
       address: gateway,
       mac: gatewayMac,
-      state: 'reachable',
+      state: 'permanent',
     });
   }
 

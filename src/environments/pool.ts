@@ -1,5 +1,6 @@
 /**
- * Ready environments, made in the background so that nobody waits for one: at most `size` of them, one made at a time.
+ * Ready environments, made in the background so that nobody waits for one: `size` of them, or as many as somebody has said will be
+ * taken soon. Several come into being side by side, in batches: a batch needs one process that makes them.
  *
  * Each is in the registry from the moment it exists, so that a restarted daemon takes hold of those in use and removes the rest.
  */
@@ -7,11 +8,21 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync } from 'node:fs';
 import type { Logger } from '../common/index.ts';
 import type { Registry } from '../registry/index.ts';
-import { Environment, startTimeOf } from './environment.ts';
+import { Environment, SKELETON_NAME, startTimeOf } from './environment.ts';
 import type { Workshop } from './environment.ts';
 
 /** How many attempts in a row may fail before the pool waits to be asked again. */
 const PATIENCE = 3;
+/** One batch is made by other processes while this one connects those of another. */
+const BATCHES = 2;
+const BATCH_SIZE = 8;
+/** The most that are ready ahead of those who take them: each needs about a megabyte. */
+const MOST_AHEAD = 128;
+
+/** Somebody's word that he will take so many more. */
+interface Expectation {
+  left: number;
+}
 
 export class Pool {
   readonly #shop: Workshop;
@@ -20,7 +31,10 @@ export class Pool {
   readonly #size: number;
   readonly #ready: Environment[] = [];
   readonly #waiting: PromiseWithResolvers<Environment>[] = [];
-  #filling: Promise<void> | undefined;
+  readonly #expectations = new Set<Expectation>();
+  readonly #makers = new Set<Promise<void>>();
+  /** How many are being made. */
+  #making = 0;
   #closed = false;
 
   constructor(shop: Workshop, registry: Registry, log: Logger, size: number) {
@@ -37,11 +51,33 @@ export class Pool {
 
   /** An environment for an application: at once when one is ready. Fails with `ENVIRONMENT_FAILED`. Call `refill` later. */
   async take(aid: string): Promise<Environment> {
+    for (const one of this.#expectations)
+      if (one.left > 0) {
+        one.left -= 1;
+        break;
+      }
     const environment = this.#ready.shift() ?? (await this.#wait());
     void this.#registry
       .updateEnvironment(environment.id, { aid })
       .catch((error: unknown) => this.#log.error({ error, environment: environment.id }, 'registry'));
     return environment;
+  }
+
+  /**
+   * Says that `count` will be taken soon: they are made ahead, 128 at most at a time, and as long as they are being taken none is made
+   * for later. Whoever said it disposes of what is returned when he takes no more: what is left over then is ended.
+   */
+  expect(count: number): Disposable {
+    const expectation: Expectation = { left: count };
+    this.#expectations.add(expectation);
+    void this.refill();
+    return {
+      [Symbol.dispose]: () => {
+        this.#expectations.delete(expectation);
+        this.#trim();
+        void this.refill();
+      },
+    };
   }
 
   #wait(): Promise<Environment> {
@@ -52,15 +88,19 @@ export class Pool {
   }
 
   /** Starts making what is missing; resolves when the pool is full, or nothing more can be made. Never rejects. */
-  refill(): Promise<void> {
-    this.#filling ??= this.#fill().finally(() => (this.#filling = undefined));
-    return this.#filling;
+  async refill(): Promise<void> {
+    while (this.#makers.size < BATCHES && this.#missing() > 0 && !this.#closed) {
+      const maker = this.#fill();
+      this.#makers.add(maker);
+      void maker.then(() => this.#makers.delete(maker));
+    }
+    await Promise.all(this.#makers);
   }
 
   async #fill(): Promise<void> {
     for (let failures = 0; failures < PATIENCE && !this.#closed && this.#missing() > 0;)
       try {
-        this.#hand(await this.#make());
+        await this.#makeBatch();
         failures = 0;
       } catch (error) {
         failures += 1;
@@ -69,27 +109,52 @@ export class Pool {
       }
   }
 
-  #missing(): number {
-    return this.#size + this.#waiting.length - this.#ready.length;
+  /** How many should be ready. */
+  #wanted(): number {
+    const expected = [...this.#expectations].reduce((sum, { left }) => sum + left, 0);
+    return Math.max(this.#size, Math.min(expected, MOST_AHEAD));
   }
 
-  async #make(): Promise<Environment> {
-    const id = randomBytes(4).toString('hex');
-    const environment = await Environment.create(this.#shop, id);
-    const { pid, startTime } = environment;
+  #missing(): number {
+    return this.#wanted() + this.#waiting.length - this.#ready.length - this.#making;
+  }
+
+  /** Two batches share what little is missing, so that the first is there sooner. */
+  async #makeBatch(): Promise<void> {
+    const count = Math.min(BATCH_SIZE, Math.ceil(this.#missing() / BATCHES));
+    const ids = Array.from({ length: count }, () => randomBytes(4).toString('hex'));
+    this.#making += count;
     try {
-      await this.#registry.addEnvironment({ id, pid, startTime, aid: null, data: {} });
+      const made = await Environment.createAll(this.#shop, ids);
+      await this.#register(made);
+      made.forEach((environment) => this.#hand(environment));
+    } finally {
+      this.#making -= count;
+    }
+  }
+
+  async #register(made: readonly Environment[]): Promise<void> {
+    try {
+      for (const { id, pid, startTime } of made)
+        await this.#registry.addEnvironment({ id, pid, startTime, aid: null, data: {} });
     } catch (error) {
-      await environment.destroy();
+      for (const environment of made) await this.discard(environment);
       throw error;
     }
-    return environment;
   }
 
   #hand(environment: Environment): void {
     const waiting = this.#waiting.shift();
     if (waiting) waiting.resolve(environment);
     else this.#ready.push(environment);
+  }
+
+  /** Ends what nobody will take. */
+  #trim(): void {
+    for (const environment of this.#ready.splice(this.#wanted()))
+      void this.discard(environment).catch((error: unknown) =>
+        this.#log.error({ error, environment: environment.id }, 'an environment could not be ended'),
+      );
   }
 
   /** Ends an environment that an application no longer needs. */
@@ -120,13 +185,13 @@ export class Pool {
   }
 
   #directories(): string[] {
-    return readdirSync(this.#shop.directory);
+    return readdirSync(this.#shop.directory).filter((name) => name !== SKELETON_NAME);
   }
 
   /** Ends the environments that nobody uses; those in use go on. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#filling;
+    await Promise.all(this.#makers);
     await Promise.all(this.#ready.splice(0).map((environment) => this.discard(environment)));
   }
 }

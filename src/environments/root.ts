@@ -2,10 +2,19 @@
  * An application's root: an overlay of its own directory over this machine's files.
  *
  * What it must not see of this machine (its /run, /tmp, AppShot's own directories) is hidden by opaque directories in the
- * upper layer, which then hold the application's own. The overlay is made out here, since inside a user namespace the
+ * upper layer, which then hold the application's own. A clone has the layers of its template below its own, which hide that already. The overlay is made out here, since inside a user namespace the
  * kernel refuses it, and handed in as a descriptor.
  */
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, realpathSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  statSync,
+} from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import type { ProcessSpec, VolumeSpec } from '../api/index.ts';
 import { cloneTree, close, overlay, setOpaque } from '../kernel/index.ts';
@@ -21,13 +30,20 @@ export interface ApplicationFiles {
   readonly log: string;
   /** What it keeps in /dev/shm. */
   readonly shm: string;
+  /** The work directory for `shm`; it is there when `shm` lies over the template's. */
+  readonly shmWork: string;
   /** What it wrote to the directories that are shown. */
   readonly shown: string;
 }
 
+/** What another application kept: below the layers of a clone, and never written. */
+export type LayersBeneath = Pick<ApplicationFiles, 'upper' | 'shm' | 'shown'>;
+
 export interface RootPlan {
   readonly engine: string;
   readonly files: ApplicationFiles;
+  /** Of the template, for a clone. */
+  readonly beneath?: LayersBeneath | undefined;
   readonly volumes: readonly VolumeSpec[];
   /** Directories and files of this machine below those that the application has for itself, shown there as its root is. */
   readonly shown: readonly string[];
@@ -74,32 +90,47 @@ const outermost = (paths: readonly string[]): string[] => {
   return real.filter((path) => !real.some((other) => isBelow(path, other)));
 };
 
+/** Hides in a layer over this machine's root what no application may see of it. */
+export const hideInLayer = (upper: string, hidden: readonly string[]): void => {
+  for (const path of outermost([...OWN, ...hidden])) hide(upper, path);
+};
+
 /** The layers over the directory that is shown at this place of the list. */
-const shownLayers = ({ shown }: ApplicationFiles, index: number): { upper: string; work: string } => ({
+const shownLayers = (
+  { shown }: Pick<ApplicationFiles, 'shown'>,
+  index: number,
+): { upper: string; work: string } => ({
   upper: join(shown, String(index), 'upper'),
   work: join(shown, String(index), 'work'),
 });
 
 const isDirectory = (path: string): boolean => statSync(path).isDirectory();
 
+const holdsAnything = (directory: string): boolean =>
+  existsSync(directory) && readdirSync(directory).length > 0;
+
 /**
  * Makes an application's directories. `hidden` are directories of this machine that it must not see, `shown` those below its own that
- * it must.
+ * it must. What lies `beneath` hides already what must be hidden.
  */
 export const makeApplicationFiles = (
   files: ApplicationFiles,
   hidden: readonly string[],
   shown: readonly string[],
+  beneath?: LayersBeneath,
 ): void => {
   for (const path of [files.upper, files.work, files.log, files.shm]) mkdirSync(path, { recursive: true });
+  if (beneath && holdsAnything(beneath.shm)) mkdirSync(files.shmWork, { recursive: true });
   chmodSync(files.upper, 0o755);
   chmodSync(files.shm, 0o1777);
-  for (const path of outermost([...OWN, ...hidden])) hide(files.upper, path);
+  if (!beneath) hideInLayer(files.upper, hidden);
   for (const [index, lower] of shown.entries()) {
-    if (!isDirectory(lower)) continue;
+    if (!existsSync(lower) || !isDirectory(lower)) continue;
     const { upper, work } = shownLayers(files, index);
     for (const directory of [upper, work]) mkdirSync(directory, { recursive: true });
-    mirrorMode(lower, upper);
+    const layer = beneath && shownLayers(beneath, index).upper;
+    mirrorMode(layer !== undefined && existsSync(layer) ? layer : lower, upper);
+    if (beneath) continue;
     const within = outermost(hidden).filter((path) => isBelow(path, lower));
     for (const path of within) hide(upper, path, lower);
   }
@@ -130,8 +161,14 @@ export const insidePath = (engine: string, path: string): string => {
   return below.startsWith('..') || below.startsWith('/') ? path : join(INSIDE.engine, below);
 };
 
-/** The mounts of an application's root, detached; the caller closes them by `dispose`. Throws `KernelError`. */
-export const makeRoot = (plan: RootPlan): { root: number; mounts: PlacedMount[] } & Disposable => {
+/** The mounts of an application's root, detached. */
+export interface MadeRoot extends Disposable {
+  readonly root: number;
+  readonly mounts: readonly PlacedMount[];
+}
+
+/** Makes them; the caller disposes of them. Throws `KernelError`. */
+export const makeRoot = (plan: RootPlan): MadeRoot => {
   const open: number[] = [];
   const keep = (descriptor: number): number => (open.push(descriptor), descriptor);
   const dispose = (): void => open.splice(0).forEach(close);
@@ -139,19 +176,35 @@ export const makeRoot = (plan: RootPlan): { root: number; mounts: PlacedMount[] 
     descriptor: keep(cloneTree(source, { readOnly })),
     target,
   });
+  const layered = (
+    machine: string,
+    layer: string | undefined,
+    own: { upper: string; work: string },
+  ): number => {
+    const lower = layer === undefined ? [machine] : [layer, machine];
+    return keep(overlay({ lower, ...own, handles: true }));
+  };
+  const shown = (path: string, index: number): PlacedMount => {
+    if (!isDirectory(path)) return place(path, path, true);
+    const layer = plan.beneath && shownLayers(plan.beneath, index).upper;
+    const known = layer !== undefined && existsSync(layer) ? layer : undefined;
+    return { descriptor: layered(path, known, shownLayers(plan.files, index)), target: path };
+  };
+  const sharedMemory = ({ shm, shmWork }: ApplicationFiles): PlacedMount => {
+    const layer = plan.beneath?.shm;
+    if (layer === undefined || !existsSync(shmWork)) return place(shm, '/dev/shm');
+    const descriptor = keep(overlay({ lower: [layer], upper: shm, work: shmWork, handles: true }));
+    return { descriptor, target: '/dev/shm' };
+  };
   try {
-    const { engine, files } = plan;
-    const root = keep(overlay({ lower: ['/'], upper: files.upper, work: files.work, handles: true }));
-    const show = (path: string, index: number): PlacedMount => {
-      if (!isDirectory(path)) return place(path, path, true);
-      const layers = shownLayers(files, index);
-      return { descriptor: keep(overlay({ lower: [path], ...layers, handles: true })), target: path };
-    };
+    const { engine, files, beneath } = plan;
+    const root = layered('/', beneath?.upper, files);
     const mounts = [
-      ...plan.shown.map(show),
+      // What a snapshot from elsewhere was shown need not be here; the others keep their numbers.
+      ...plan.shown.flatMap((path, index) => (existsSync(path) ? [shown(path, index)] : [])),
       place(engine, INSIDE.engine, true),
       place(files.log, INSIDE.log),
-      place(files.shm, '/dev/shm'),
+      sharedMemory(files),
       ...plan.memory.map(({ source, target }) => place(source, target, true)),
       ...plan.volumes.map((volume) => place(volume.source, volume.target, volume.readOnly)),
     ];

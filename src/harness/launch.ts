@@ -3,7 +3,7 @@
  *
  * The chain's process IDs begin high, so that those of the engine and its helpers, which are low, never meet them on restore.
  */
-import { lstatSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import type { ChainSpec } from '../api/index.ts';
@@ -30,8 +30,50 @@ export const checkSpecification = (spec: ChainSpec, identity: Identity): void =>
     });
 };
 
+/** What belongs to AppShot in an application's root. */
+const OWN = '.appshot';
+/** Where a program may leave rules for its clones: anybody in the application may write there. */
+const RULES = 'rules';
+const LARGEST_RULES = 1 << 20;
+
+/** `/.appshot/identity.json` and `/.appshot/generation`: who it is, in a form that programs can watch (docs/uniqueness.md). */
+const tellIdentity = (upper: string, { variables: _variables, ...identity }: Identity): void => {
+  const directory = join(upper, OWN);
+  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  const write = (name: string, text: string, mode: number): void => {
+    const path = join(directory, name);
+    rmSync(path, { force: true, recursive: true });
+    writeFileSync(path, text, { flag: 'wx' });
+    chmodSync(path, mode);
+  };
+  write('identity.json', `${JSON.stringify(identity)}\n`, 0o644);
+  write('generation', `${identity.generation}\n`, 0o644);
+  write(RULES, '', 0o666);
+};
+
+/**
+ * The rules that the programs of an application have left for its clones, in `/.appshot/rules`; empty when there are none. Fails with
+ * `BAD_RULES` when that is something else than a file of at most 1 MiB.
+ */
+export const readOwnRules = (upper: string): { file: string; text: string } => {
+  const file = `/${OWN}/${RULES}`;
+  const refuse = (reason: string): never => {
+    throw new AppShotError('BAD_RULES', { file, line: 1, column: 1, reason });
+  };
+  const path = join(upper, OWN, RULES);
+  const found = lstatSync(join(upper, OWN), { throwIfNoEntry: false })?.isDirectory()
+    ? lstatSync(path, { throwIfNoEntry: false })
+    : undefined;
+  if (!found) return { file, text: '' };
+  if (!found.isFile()) return refuse('it is not a file any more');
+  if (found.size > LARGEST_RULES) return refuse('rules may have 1 MiB at most');
+  return { file, text: readFileSync(path, 'utf8') };
+};
+
 /** Writes the files by which an application knows its own name (figure 16) into the root's upper directory. */
-export const writeIdentityFiles = (upper: string, { hostname, address }: Identity): void => {
+export const writeIdentityFiles = (upper: string, identity: Identity): void => {
+  const { hostname, address } = identity;
+  tellIdentity(upper, identity);
   const etc = join(upper, 'etc');
   if (!lstatSync(etc, { throwIfNoEntry: false })) mkdirSync(etc, { mode: 0o755 });
   // What an application made of its /etc, or of a file in it, must not lead out of its own files.

@@ -17,7 +17,27 @@ export interface Identity {
   readonly name: string;
   readonly hostname: string;
   readonly address: string;
+  /** Its number among the clones of its template, and the template's name; 0 and empty for others. */
+  readonly instance: number;
+  readonly template: string;
+  /** How often what is in its memory has been cloned: 0 for what was run. */
+  readonly generation: number;
+  /** Host name of the machine. */
+  readonly node: string;
+  /** What rules set in every program's environment (docs/rules.md). */
+  readonly variables: Readonly<Record<string, string>>;
 }
+
+/** The variables that follow the identity: in a clone they have other values, also in the memory of its programs. */
+export const identityVariables = (identity: Identity): Record<string, string> => ({
+  HOSTNAME: identity.hostname,
+  APPSHOT_AID: identity.aid,
+  APPSHOT_NAME: identity.name,
+  APPSHOT_ADDRESS: identity.address,
+  APPSHOT_INSTANCE: String(identity.instance),
+  APPSHOT_TEMPLATE: identity.template,
+  APPSHOT_GENERATION: String(identity.generation),
+});
 
 const fields = (values: readonly (string | number)[]): Buffer => {
   const text = values.map(String);
@@ -34,11 +54,9 @@ export const encodeEnvironment = (
 ): Record<string, string> => ({
   PATH,
   HOME: home,
-  HOSTNAME: identity.hostname,
-  APPSHOT_AID: identity.aid,
-  APPSHOT_NAME: identity.name,
-  APPSHOT_ADDRESS: identity.address,
+  ...identityVariables(identity),
   ...own,
+  ...identity.variables,
 });
 
 const encodeProcess = (process: ProcessSpec, identity: Identity): Buffer => {

@@ -7,6 +7,7 @@ import { AT_FDCWD, KernelError, O_CLOEXEC, about, bind, close, isErrno, withFd }
 
 const FSOPEN_CLOEXEC = 1;
 const FSMOUNT_CLOEXEC = 1;
+const FSCONFIG_SET_FLAG = 0;
 const FSCONFIG_SET_STRING = 1;
 const FSCONFIG_CMD_CREATE = 6;
 const OPEN_TREE_CLONE = 1;
@@ -43,12 +44,17 @@ const contextMessages = (context: number): string => {
   return lines.join('; ');
 };
 
-/** A new detached mount of `type` with these options, in order. */
-const makeMount = (type: string, options: readonly (readonly [string, string])[]): number =>
+/** A new detached mount of `type` with these options, in order; of what is no disk the source is only a name. */
+export const makeMount = (
+  type: string,
+  options: readonly (readonly [string, string])[],
+  { source = type, readOnly = false }: { source?: string; readOnly?: boolean } = {},
+): number =>
   withFd(fsopen(type, FSOPEN_CLOEXEC), (context) => {
     const applied: string[] = [];
     try {
-      for (const [key, value] of [['source', type] as const, ...options]) {
+      if (readOnly) fsconfig(context, FSCONFIG_SET_FLAG, 'ro', null, 0);
+      for (const [key, value] of [['source', source] as const, ...options]) {
         applied.push(`${key}=${value}`);
         fsconfig(context, FSCONFIG_SET_STRING, key, value, 0);
       }

@@ -103,7 +103,10 @@ export class Bridge {
   /** Connects a veth whose other end has this address; packets held for it leave at once. */
   attach(link: number, address: string, mac: string): void {
     setLink(this.#netlink, link, { master: this.#index });
-    setNeighbour(this.#netlink, { index: this.#index, address, mac, state: 'reachable' });
+    // Where packets are held there is an entry already. A new one only saves a question: a full table (gc_thresh3) is no failure.
+    ignoring('ENOBUFS', () =>
+      setNeighbour(this.#netlink, { index: this.#index, address, mac, state: 'reachable' }),
+    );
   }
 
   /** Disconnects a veth and forgets its address: from here on the next packet to it asks. */

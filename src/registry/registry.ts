@@ -81,10 +81,11 @@ export interface Expected {
 
 export interface SnapshotRecord {
   readonly id: string;
+  /** Of the application, or the ID of the template, that it belongs to. */
   readonly aid: string;
   readonly takenAt: string;
   /** What made it. */
-  readonly kind: 'sleep' | 'snapshot' | 'import' | 'fork';
+  readonly kind: 'sleep' | 'snapshot' | 'import' | 'fork' | 'template' | 'clone';
   /** Bytes written for it. */
   readonly bytes: number;
   /** The snapshot whose memory and files it goes on from. */
@@ -107,6 +108,18 @@ export type SnapshotChange = Partial<
   Pick<SnapshotRecord, 'bytes' | 'manifest' | 'digest' | 'durable' | 'pinned' | 'expiresAt' | 'tree'>
 >;
 
+/** What clones begin from: a snapshot of its own, and a name. */
+export interface TemplateRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly createdAt: string;
+  readonly snapshot: string;
+  /** How many clones it has had; the next one's number is one more. */
+  readonly instances: number;
+  /** Facts that belong to a room, by that room's own key. */
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
 /** An environment of the pool: PID and start time of its init name the process for certain, even after a PID was reused. */
 export interface EnvironmentRecord {
   readonly id: string;
@@ -128,6 +141,8 @@ export interface Registry {
    * Fails with NAME_TAKEN, AID_TAKEN and the errors of `allocateAddress`; then nothing is registered or allocated.
    */
   registerApplication(registration: Registration): Promise<ApplicationRecord>;
+  /** Durable. Registers all of them, or none. Fails as `registerApplication` does. */
+  registerApplications(registrations: readonly Registration[]): Promise<ApplicationRecord[]>;
   /**
    * Moves an application from one of the expected states to `state`, with a new epoch. Resolves to the new record, or to
    * `undefined` when the application is not (any more) as expected or gone: somebody else was first.
@@ -173,6 +188,16 @@ export interface Registry {
   updateSnapshot(id: string, change: SnapshotChange): Promise<SnapshotRecord | undefined>;
   /** Durable. False when it was not there. */
   removeSnapshot(id: string): Promise<boolean>;
+
+  /** Durable. A template and its snapshot. Fails with TEMPLATE_TAKEN. */
+  addTemplate(template: TemplateRecord, snapshot: SnapshotRecord): Promise<void>;
+  findTemplate(nameOrId: string): Promise<TemplateRecord | undefined>;
+  /** Oldest first. */
+  listTemplates(): Promise<TemplateRecord[]>;
+  /** Numbers for `count` new clones; resolves to the first. A number is never given twice. Fails with TEMPLATE_NOT_FOUND. */
+  countInstances(id: string, count: number): Promise<number>;
+  /** Durable. Forgets a template and its snapshot; files are the caller's. False when it was not there. */
+  removeTemplate(id: string): Promise<boolean>;
 
   addEnvironment(environment: Omit<EnvironmentRecord, 'createdAt'>): Promise<EnvironmentRecord>;
   /** Oldest first. */

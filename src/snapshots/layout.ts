@@ -7,6 +7,8 @@ export interface ApplicationPaths {
   readonly upper: string;
   readonly work: string;
   readonly shm: string;
+  /** The work directory for `shm`, where that is a layer over a template's. */
+  readonly shmWork: string;
   /** What it wrote to directories of this machine that lie where it has its own, and are shown all the same. */
   readonly shown: string;
   readonly log: string;
@@ -16,6 +18,13 @@ export interface ApplicationPaths {
   readonly index: string;
   /** Parts of layers that it has touched. */
   readonly touched: string;
+}
+
+export interface TemplatePaths {
+  readonly directory: string;
+  /** Its files, as a file system that is mounted read-only, and a place for that. */
+  readonly image: string;
+  readonly place: string;
 }
 
 export class Layout {
@@ -31,6 +40,11 @@ export class Layout {
 
   get applications(): string {
     return join(this.directory, 'apps');
+  }
+
+  /** The files that clones have below their own, by template. */
+  get templates(): string {
+    return join(this.directory, 'templates');
   }
 
   get snapshots(): string {
@@ -60,12 +74,18 @@ export class Layout {
       upper: below('upper'),
       work: below('work'),
       shm: below('shm'),
+      shmWork: below('shm-work'),
       shown: below('shown'),
       log: below('log'),
       engineLog: below('engine'),
       index: below('files.json'),
       touched: below('touched.json'),
     };
+  }
+
+  template(id: string): TemplatePaths {
+    const directory = join(this.templates, id);
+    return { directory, image: join(directory, 'files.ext4'), place: join(directory, 'files') };
   }
 
   layer(digest: string): string {

@@ -49,7 +49,7 @@ export const Manifest = z.looseObject({
   id: z.string(),
   aid: z.string(),
   takenAt: z.string(),
-  kind: z.enum(['sleep', 'snapshot', 'import', 'fork']),
+  kind: z.enum(['sleep', 'snapshot', 'import', 'fork', 'template', 'clone']),
   parent: z.string().nullable(),
   engine: z.object({ version: z.string() }),
   /** What it was: all that a machine that has never seen it needs to wake it. */
@@ -60,6 +60,8 @@ export const Manifest = z.looseObject({
     spec: ChainSpec,
     /** Directories of the machine that its root shows where it has its own. */
     shown: z.array(z.string()).max(1000),
+    /** How often its memory had been cloned. */
+    generation: z.number().int().min(0).default(0),
   }),
   memory: z.object({
     /** Memory that processes map. Empty: all of it is in the engine's page images. */
@@ -78,6 +80,8 @@ export const Manifest = z.looseObject({
   }),
   reachable: Reachable,
   fingerprint: Fingerprint,
+  /** What makes it a template (`templates/format.ts`); absent in others. */
+  template: z.unknown().optional(),
   /** Digest of the tree of the application's files, an object of the store; null when they were not kept. */
   tree: digest.nullable(),
   files: z.array(FileEntry).max(100_000),

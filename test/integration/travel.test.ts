@@ -4,7 +4,7 @@ import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { ImportResult, TransferResult } from '../../src/api/index.ts';
+import type { ImportedApp, TransferResult } from '../../src/api/index.ts';
 import type { ErrorBody } from '../../src/common/index.ts';
 import { run } from '../../src/exec/index.ts';
 import { applicationOf, launch } from '../support/application.ts';
@@ -69,7 +69,7 @@ const exportTo = async (app: Application, ...options: string[]): Promise<string>
 };
 
 const received = async (...words: string[]): Promise<Application> => {
-  const result = (await there.succeed(...words, '--json')).json<ImportResult>();
+  const result = (await there.succeed(...words, '--json')).json<ImportedApp>();
   expect(result.state).toBe('asleep');
   const app = applicationOf(there, result);
   onTestFinished(() => app.remove());
@@ -197,7 +197,7 @@ describe('a registry', () => {
       (await here.succeed('push', '--json', '--plain-http', app.name, reference)).json();
     const pull = async (name: string): Promise<Application & Pick<TransferResult, 'transferred'>> => {
       const words = ['pull', '--json', '--plain-http', reference, '--name', name];
-      const result = (await there.succeed(...words)).json<ImportResult>();
+      const result = (await there.succeed(...words)).json<ImportedApp>();
       const moved = applicationOf(there, result);
       onTestFinished(() => moved.remove());
       return Object.assign(moved, { transferred: result.transferred });

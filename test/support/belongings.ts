@@ -156,3 +156,10 @@ export const stagesOf = ({ directory }: Pick<LabMarks, 'directory'>): string[] =
   (existsSync(directory) ? readdirSync(directory) : [])
     .map((name) => stageOf(join(directory, name)))
     .filter((stage) => existsSync(stage));
+
+/** Files of the lab that loop devices of this machine are made of. */
+export const loopsOf = ({ directory }: Pick<LabMarks, 'directory'>): string[] =>
+  readdirSync('/sys/block')
+    .filter((name) => name.startsWith('loop'))
+    .map((name) => readOr(() => readFileSync(`/sys/block/${name}/loop/backing_file`, 'utf8')).trim())
+    .filter((path) => path.startsWith(`${directory}/`));

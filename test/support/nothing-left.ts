@@ -5,6 +5,7 @@ import {
   cgroupsOf,
   descriptorsOf,
   linksOf,
+  loopsOf,
   mountsOf,
   processesOf,
   stagesOf,
@@ -17,6 +18,8 @@ import type { Lab } from './lab.ts';
 export interface Inventory {
   readonly processes: readonly string[];
   readonly mounts: readonly string[];
+  /** Files of templates, and small disks. */
+  readonly loops: readonly string[];
   readonly links: readonly string[];
   readonly cgroups: readonly string[];
   readonly systemV: readonly string[];
@@ -45,6 +48,7 @@ const inventory = async (lab: Lab): Promise<Inventory> => {
       processes.map((one) => one.command),
     ),
     mounts: sorted(lab, mountsOf(lab, daemon)),
+    loops: sorted(lab, loopsOf(lab)),
     links: sorted(lab, await linksOf(lab, 'veth')),
     cgroups: sorted(lab, cgroupsOf(cgroupRootsOf(processes))),
     systemV: systemVObjects(),

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/api/config.ts';
@@ -31,11 +31,15 @@ const outcome = (text: string): string => {
   }
 };
 
+/** Any text will do: the daemon reads the rules. */
+const rulesFile = join(import.meta.dirname, 'api-config.test.ts');
+
 const minimal = 'name: web\nprocesses: {web: {command: node}}\n';
 
 describe('parseConfig', () => {
   it('takes every key', () => {
-    const spec = parse(`
+    const spec = parse(
+      `
 name: shop
 aid: shop-1
 hostname: shop-host
@@ -48,6 +52,11 @@ volumes:
   - {source: ~/cache, target: /cache/, readOnly: false}
   - {source: /var/x, target: /x, read_only: true}
 capabilities: {add: [net_admin], drop: [CAP_CHOWN]}
+rules: |
+  # costs 1 $$
+  LINK PATH "/a" TO "/b/<AID>"
+rules_file: $RULES
+links: [/data=/srv/<AID>=x, {path: /d=e, target: /f}]
 processes:
   web:
     command: node server.js --title "hello world"
@@ -57,7 +66,9 @@ processes:
   cache:
     command: [redis-server, --port, 6379]
     environment: [A=1, B=x=y]
-`);
+`,
+      { RULES: rulesFile },
+    );
     expect(spec).toEqual({
       name: 'shop',
       aid: 'shop-1',
@@ -72,6 +83,14 @@ processes:
         { source: '/var/x', target: '/x', readOnly: true },
       ],
       capabilities: { add: ['NET_ADMIN'], drop: ['CHOWN'] },
+      rules: [
+        { file: 'appshot.yaml rules', text: '# costs 1 $\nLINK PATH "/a" TO "/b/<AID>"\n' },
+        { file: rulesFile, text: readFileSync(rulesFile, 'utf8') },
+      ],
+      links: [
+        { path: '/data', target: '/srv/<AID>=x' },
+        { path: '/d=e', target: '/f' },
+      ],
       processes: [
         {
           name: 'web',
@@ -84,6 +103,16 @@ processes:
       ],
     });
     expect(ChainSpec.parse(spec)).toEqual(spec);
+  });
+
+  it('reads a file of rules beside it, and either without the other', () => {
+    const own = { file: rulesFile, directory: dirname(rulesFile), environment: {} };
+    const read = (more: string) => parseConfig(`${minimal}${more}`, own).rules;
+    expect(read('rules_file: api-config.test.ts')).toMatchObject([{ file: rulesFile }]);
+    expect(read('rules: ON CLONE SIGNAL HUP')).toEqual([
+      { file: `${rulesFile} rules`, text: 'ON CLONE SIGNAL HUP' },
+    ]);
+    expect(read('')).toBeUndefined();
   });
 
   it('takes services for processes, anchors, merges and extensions', () => {
@@ -169,6 +198,14 @@ describe('an error of appshot.yaml', () => {
     [`${minimal}volumes:\n  - ./data`, "4:5: volumes.0: './data' is not source:target"],
     [`${minimal}volumes: [./a:/x, ./b:/x/]`, '3:19: volumes.1: another volume has the target /x'],
     [`${minimal}volumes: [{source: /a, target: b}]`, '3:24: volumes.0.target: give an absolute path'],
+    [`${minimal}rules_file: none.rules`, '3:1: rules_file: /srv/shop/none.rules cannot be read: it does not'],
+    [`${minimal}rules_file: /proc`, '3:1: rules_file: /proc cannot be read: EISDIR'],
+    [`${minimal}rules: [a]`, '3:1: rules: it must be text'],
+    [`${minimal}rules: SET ENV "A" = "$HOME"`, '3:8: rules: the variable HOME is not set'],
+    [`${minimal}links: [/data]`, "3:9: links.0: '/data' is not PATH=TARGET"],
+    [`${minimal}links: [/data=]`, "3:9: links.0: '/data=' is not PATH=TARGET"],
+    [`${minimal}links: [data=/x]`, '3:9: links.0.path: give an absolute path'],
+    [`${minimal}links: [{path: /a}]`, '3:9: links.0.target: it is missing'],
     [`${minimal}capabilities: {add: ["rm -rf"]}`, '3:22: capabilities.add.0: name a capability'],
     [
       'name: web\nprocesses:\n  a:\n    comand: x',

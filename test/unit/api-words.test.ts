@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { interpolate } from '../../src/api/config/interpolate.ts';
 import { explainUnknownKey } from '../../src/api/config/suggest.ts';
-import { splitWords } from '../../src/api/config/words.ts';
+import { splitWords } from '../../src/common/index.ts';
 
 const environment = { A: 'a', EMPTY: '', B: 'b b' };
 

@@ -14,8 +14,9 @@ beforeAll(async () => {
   file = join(directory, 'appshot.yaml');
   await writeFile(
     file,
-    'name: shop\nidle: 1m\nvolumes: [./a:/a]\nprocesses: {web: {command: node, environment: {A: file, B: file}}, db: {command: x, user: nobody, working_dir: sub}}',
+    'name: shop\nidle: 1m\nvolumes: [./a:/a]\nrules: ON CLONE SIGNAL HUP\nlinks: [/a=/b]\nprocesses: {web: {command: node, environment: {A: file, B: file}}, db: {command: x, user: nobody, working_dir: sub}}',
   );
+  await writeFile(join(directory, 'own.rules'), 'SET ENV "A" = "<AID>"\n');
   await writeFile(join(directory, 'env'), '# comment\nA="from file"\nC=3\n');
 });
 afterAll(() => rm(directory, { recursive: true }));
@@ -56,6 +57,8 @@ describe('a command', () => {
       cpus: 0.5,
       capAdd: ['cap_net_admin'],
       capDrop: ['CHOWN'],
+      rules: [join(directory, 'own.rules')],
+      link: ['/data=/srv/<AID>=x'],
     };
     const spec = await buildChain(options, ['--', 'node']);
     expect(spec).toMatchObject({
@@ -67,6 +70,8 @@ describe('a command', () => {
       memory: 'lazy',
       limits: { memory: 2 ** 29, pids: 9, cpus: 0.5 },
       capabilities: { add: ['NET_ADMIN'], drop: ['CHOWN'] },
+      rules: [{ file: join(directory, 'own.rules'), text: 'SET ENV "A" = "<AID>"\n' }],
+      links: [{ path: '/data', target: '/srv/<AID>=x' }],
       volumes: [
         { source: '/x', target: '/z', readOnly: true },
         { source: join(process.cwd(), 'a'), target: '/b', readOnly: false },
@@ -89,6 +94,9 @@ describe('a command', () => {
     [{ volume: ['data:/x'] }, ['x'], 'USAGE', "--volume: 'data' is not a path"],
     [{ volume: ['/x:y'] }, ['x'], 'USAGE', '--volume: give an absolute path'],
     [{ capAdd: ['rm -rf'] }, ['x'], 'USAGE', '--cap-add: '],
+    [{ rules: ['/nonexistent/rules'] }, ['x'], 'USAGE', '/nonexistent/rules cannot be read: it does not'],
+    [{ link: ['/data'] }, ['x'], 'USAGE', "--link: '/data' is not PATH=TARGET"],
+    [{ link: ['data=/x'] }, ['x'], 'USAGE', '--link: give an absolute path'],
     [{ env: ['=x'] }, ['x'], 'USAGE', "'=x' is not K=V"],
     [{ env: ['APPSHOT_TEST_UNSET'] }, ['x'], 'USAGE', 'APPSHOT_TEST_UNSET has no value'],
     [{ envFile: ['/nonexistent/env'] }, ['x'], 'USAGE', '/nonexistent/env cannot be read: it does not exist'],
@@ -104,7 +112,11 @@ describe('a command', () => {
 
 describe('a file', () => {
   it('goes below the options', async () => {
-    const spec = await buildChain({ file, name: 'other', env: ['A=option'], volume: ['/b:/b'] }, []);
+    const rules = [join(directory, 'own.rules')];
+    const options = { file, name: 'other', env: ['A=option'], volume: ['/b:/b'], rules, link: ['/c=/d'] };
+    const spec = await buildChain(options, []);
+    expect(spec.rules?.map((source) => source.file)).toEqual([`${file} rules`, ...rules]);
+    expect(spec.links?.map(({ path }) => path)).toEqual(['/a', '/c']);
     expect(spec).toMatchObject({ name: 'other', idle: 60 });
     expect(spec.volumes.map(({ source }) => source)).toEqual([join(directory, 'a'), '/b']);
     expect(spec.processes).toMatchObject([
@@ -120,5 +132,16 @@ describe('a file', () => {
         environment: { HOME: '/nonexistent' },
       },
     ]);
+  });
+});
+
+describe('rules', () => {
+  it('may have a mebibyte', async () => {
+    const large = join(directory, 'large.rules');
+    await writeFile(large, '#'.repeat((1 << 20) + 1));
+    await expect(buildChain({ rules: [large] }, ['x'])).rejects.toMatchObject({
+      code: 'USAGE',
+      message: '--rules: rules may have 1 MiB at most',
+    });
   });
 });

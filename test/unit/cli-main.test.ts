@@ -30,6 +30,8 @@ const VERBS = [
   'import',
   'push',
   'pull',
+  'template',
+  'clone',
   'events',
   'top',
   'daemon',

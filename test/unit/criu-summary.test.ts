@@ -1,7 +1,7 @@
 /** Dumps in plain words. */
 import { describe, expect, it } from 'vitest';
 import { describeImages } from '../../src/criu/index.ts';
-import type { Fields, Image, SavedMapping, SavedSocket } from '../../src/criu/index.ts';
+import type { DumpSummary, Fields, Image, SavedMapping, SavedSocket } from '../../src/criu/index.ts';
 
 const image = (name: string, ...messages: Fields[]): Image => ({
   name,
@@ -52,8 +52,13 @@ describe('a dump', () => {
       image('core-7.img', { tc: { comm: 'a' } }),
     ];
     expect(describeImages(images)).toEqual({
-      processes: [{ pid: 7, parent: 1, name: 'a', threads: 1, mappings: [], descriptors: [] }],
+      processes: [
+        { pid: 7, parent: 1, name: 'a', threads: 1, workingDirectory: '', mappings: [], descriptors: [] },
+      ],
       sockets: [],
+      objects: [],
+      locks: [],
+      systemV: [],
     });
   });
 });
@@ -76,7 +81,19 @@ describe('a mapping', () => {
       prot: 'r-x',
       kind: 'anonymous',
       path: '',
+      layered: false,
+      same: 0,
     });
+  });
+
+  it.each([
+    ['a layer', { status: 0x41, shmid: 4n }, { layered: true, same: 0 }],
+    ['another file', { status: 0x41, shmid: 1n }, { layered: false, same: 0 }],
+    ['a file in memory', { status: 0x4081, shmid: 2n }, { layered: false, same: 5 }],
+    ['memory for all', { status: 0x4081, shmid: 3n }, { layered: false, same: 6 }],
+    ['a System V segment', { status: 0x501, shmid: 9n }, { layered: false, same: 9 }],
+  ])('of %s says what it has in common with others', (_, mapping, expected) => {
+    expect(mappingOf(files, mapping)).toMatchObject(expected);
   });
 
   it.each([
@@ -182,6 +199,134 @@ describe('a socket', () => {
       { protocol: 'unix', local: '/run/a', remote: '', state: 'listening' },
       { protocol: 'unix', local: '@abstract', remote: '', state: 'established' },
       { protocol: 'unix', local: '', remote: '@abstract', state: 'established' },
+    ]);
+  });
+});
+
+describe('what processes hold', () => {
+  const holding = (files: readonly Fields[], more: readonly Image[] = []): DumpSummary => {
+    const fds = files.map(({ id }, index) => ({ fd: index, id }));
+    return describeImages([...dumpOf(files, fds), ...more]);
+  };
+
+  it('is listed once, with all who hold it', () => {
+    const images = [
+      image('pstree.img', { pid: 7, threads: [7] }, { pid: 8, threads: [8] }),
+      ...[7, 8].map((pid) => image(`ids-${pid}.img`, { filesId: pid })),
+      image('fdinfo-7.img', { fd: 3, id: 1 }, { fd: 4, id: 1 }),
+      image('fdinfo-8.img', { fd: 5, id: 1 }),
+      image('files.img', { id: 1, reg: { name: '/etc/hosts', mode: 0o100644 } }),
+    ];
+    expect(describeImages(images).objects).toEqual([
+      {
+        kind: 'file',
+        name: '/etc/hosts',
+        same: 0,
+        reads: true,
+        writes: false,
+        deleted: false,
+        holders: [
+          { pid: 7, fd: 3 },
+          { pid: 7, fd: 4 },
+          { pid: 8, fd: 5 },
+        ],
+        waiting: 0,
+      },
+    ]);
+  });
+
+  it.each([
+    [
+      'a file to read',
+      { reg: { name: '/a', mode: 0o100644, flags: 0o100000 } },
+      { kind: 'file', reads: true, writes: false },
+    ],
+    [
+      'a file to write',
+      { reg: { name: '/a', mode: 0o100644, flags: 1 } },
+      { kind: 'file', reads: false, writes: true },
+    ],
+    ['a directory', { reg: { name: '/a', mode: 0o040755 } }, { kind: 'directory' }],
+    ['a character device', { reg: { name: '/dev/a', mode: 0o020666 } }, { kind: 'device', name: '/dev/a' }],
+    ['a block device', { reg: { name: '/dev/a', mode: 0o060666 } }, { kind: 'device' }],
+    [
+      'memory',
+      { memfd: { inodeId: 5, flags: 2 } },
+      { kind: 'memfd', name: 'memfd:shared', same: 5, writes: true },
+    ],
+    [
+      'the end of a pipe',
+      { pipe: { pipeId: 4, flags: 1 } },
+      { kind: 'pipe', same: 4, reads: false, writes: true },
+    ],
+    ['an epoll', { epfd: {} }, { kind: 'epoll', name: '' }],
+    ['a network device', { tunf: {} }, { kind: 'tun device' }],
+  ] as const)('may be %s', (_, file, expected) => {
+    expect(holding([{ id: 1, ...file }]).objects).toMatchObject([expected]);
+  });
+
+  it('may have its name elsewhere', () => {
+    const files = [
+      { id: 1, reg: { name: '/tmp/fifo', flags: 2 } },
+      { id: 2, fifo: { pipeId: 4, regfId: 1 } },
+      { id: 3, reg: { name: '/dev/pts/0', flags: 2 } },
+      { id: 4, tty: { ttyInfoId: 6, regfId: 3, flags: 2 } },
+    ];
+    expect(holding(files).objects.filter(({ kind }) => kind !== 'file')).toMatchObject([
+      { kind: 'fifo', name: '/tmp/fifo', same: 4, reads: true, writes: true },
+      { kind: 'terminal', name: '/dev/pts/0', same: 6 },
+    ]);
+  });
+
+  it('may be without a name, hold data, or be under way itself', () => {
+    const files = [
+      { id: 1, reg: { name: '/a' } },
+      { id: 2, pipe: { pipeId: 4 } },
+      { id: 3, usk: { ino: 1, peer: 0, type: 1, state: 1, name: text('') } },
+      { id: 4, reg: { name: '/passed' } },
+    ];
+    const { objects } = describeImages([
+      ...dumpOf(
+        files,
+        [1, 2, 3].map((id) => ({ fd: id, id })),
+      ),
+      image('remap-fpath.img', { origId: 1, remapId: 9 }),
+      image('pipes-data.img', { pipeId: 4, bytes: 6 }),
+      image(
+        'sk-queues.img',
+        { idFor: 3, length: 2, scm: [{ type: 1, rights: [4] }] },
+        { idFor: 3, length: 3 },
+      ),
+    ] as Image[]);
+    expect(objects).toMatchObject([
+      { name: '/a', deleted: true },
+      { kind: 'pipe', waiting: 6 },
+      { kind: 'socket', socket: { protocol: 'unix' }, waiting: 5 },
+      { name: '/passed', holders: [] },
+    ]);
+  });
+
+  it('may be locked', () => {
+    const lock = (flag: number, type: number): Fields => ({ flag, type, pid: 7, fd: 0 });
+    const locks = image('filelocks.img', lock(2, 1), lock(1, 0), lock(32, 1));
+    expect(holding([{ id: 1, reg: { name: '/a' } }], [locks]).locks).toEqual([
+      { pid: 7, path: '/a', kind: 'flock', exclusive: true },
+      { pid: 7, path: '/a', kind: 'range', exclusive: false },
+      { pid: 7, path: '/a', kind: 'lease', exclusive: true },
+    ]);
+  });
+
+  it('is also of System V, with nobody who holds it', () => {
+    const desc = { key: 5, id: 6 };
+    const more = [
+      image('ipcns-shm-9.img', { desc, size: 4096n }),
+      image('ipcns-sem-9.img', { desc, nsems: 3 }),
+      image('ipcns-msg-9.img', { desc, qnum: 1 }, { mtype: 1n, msize: 9 }),
+    ];
+    expect(holding([], more).systemV).toEqual([
+      { kind: 'memory', key: 5, id: 6, size: 4096 },
+      { kind: 'semaphores', key: 5, id: 6, size: 3 },
+      { kind: 'queue', key: 5, id: 6, size: 1 },
     ]);
   });
 });

@@ -1,6 +1,6 @@
 /** What a chain is given, without starting one: capabilities, users, the specification's bytes, the identity's files. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -10,6 +10,7 @@ import {
   checkSpecification,
   findUser,
   logFile,
+  readOwnRules,
   writeIdentityFiles,
 } from '../../src/harness/index.ts';
 import { encodeSpecification } from '../../src/harness/specification.ts';
@@ -106,7 +107,17 @@ describe('a user', () => {
   });
 });
 
-const identity = { aid: '01JAPP', name: 'shop', hostname: 'shop-1', address: '10.10.0.2' };
+const identity = {
+  aid: '01JAPP',
+  name: 'shop',
+  hostname: 'shop-1',
+  address: '10.10.0.2',
+  instance: 3,
+  template: 'warm',
+  generation: 1,
+  node: 'machine',
+  variables: { ROLE: 'shop 3' },
+};
 const PRIMED = [
   'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
   'HOME=/root',
@@ -114,6 +125,9 @@ const PRIMED = [
   'APPSHOT_AID=01JAPP',
   'APPSHOT_NAME=shop',
   'APPSHOT_ADDRESS=10.10.0.2',
+  'APPSHOT_INSTANCE=3',
+  'APPSHOT_TEMPLATE=warm',
+  'APPSHOT_GENERATION=1',
 ];
 
 /** Reads a specification as native/init.c does. */
@@ -173,6 +187,7 @@ describe('a specification', () => {
         environment: [
           ...PRIMED.map((line) => (line === 'HOME=/root' ? 'HOME=/srv' : line)),
           'GREETING=grüß=dich\n',
+          'ROLE=shop 3',
         ],
       },
       {
@@ -182,7 +197,7 @@ describe('a specification', () => {
         groups: '33',
         directory: '/var/lib',
         command: ['redis-server'],
-        environment: PRIMED.map((line) => (line === 'HOME=/root' ? 'HOME=/' : line)),
+        environment: [...PRIMED.map((line) => (line === 'HOME=/root' ? 'HOME=/' : line)), 'ROLE=shop 3'],
       },
     ]);
   });
@@ -236,6 +251,26 @@ describe('the files of an identity', () => {
     expect(readFileSync(join(upper, 'etc/hostname'), 'utf8')).toBe('shop-1\n');
     const hosts = readFileSync(join(upper, 'etc/hosts'), 'utf8').trim().split('\n');
     expect(hosts).toEqual(['127.0.0.1\tlocalhost', '::1\tlocalhost ip6-localhost', '10.10.0.2\tshop-1']);
+    const { variables: _, ...told } = identity;
+    expect(JSON.parse(readFileSync(join(upper, '.appshot/identity.json'), 'utf8'))).toEqual(told);
+    expect(readFileSync(join(upper, '.appshot/generation'), 'utf8')).toBe('1\n');
+  });
+
+  it('leave a place for rules, of which only a small file is read', () => {
+    const upper = mkdtempSync(join(tmpdir(), 'appshot-upper-'));
+    onTestFinished(() => rmSync(upper, { recursive: true, force: true }));
+    writeIdentityFiles(upper, identity);
+    const path = join(upper, '.appshot/rules');
+    expect(statSync(path).mode & 0o777).toBe(0o666);
+    writeFileSync(path, 'SET ENV "A" = "b"\n');
+    expect(readOwnRules(upper)).toEqual({ file: '/.appshot/rules', text: 'SET ENV "A" = "b"\n' });
+    writeFileSync(path, ' '.repeat((1 << 20) + 1));
+    expect(() => readOwnRules(upper)).toThrow(failsWith('BAD_RULES', '1 MiB'));
+    rmSync(path);
+    symlinkSync('/etc/passwd', path);
+    expect(() => readOwnRules(upper)).toThrow(failsWith('BAD_RULES', 'not a file'));
+    rmSync(path);
+    expect(readOwnRules(upper).text).toBe('');
   });
 
   it('of its logs stay in their directory', () => {

@@ -1,6 +1,6 @@
 /** What every registry must do. A store runs the suite by telling how to open an empty one. */
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { Registration, Registry, SnapshotRecord } from '../../src/registry/index.ts';
+import type { Registration, Registry, SnapshotRecord, TemplateRecord } from '../../src/registry/index.ts';
 
 const NETWORK = '10.10.0.0/16';
 
@@ -231,6 +231,82 @@ export const registryContract = (open: () => Promise<Registry>): void => {
       await registry.addSnapshot(snapshotOf(aid, 'S1'));
       await expect(registry.commitSleep(aid, epoch, snapshotOf(aid, 'S1'))).rejects.toThrow(/constraint/);
       expect(await registry.find(aid)).toMatchObject({ state: 'running', epoch, snapshot: null });
+    });
+  });
+
+  describe('templates', () => {
+    const templateOf = (id: string, name: string): TemplateRecord => ({
+      id,
+      name,
+      createdAt: '2026-01-02T03:04:05.678Z',
+      snapshot: `S-${id}`,
+      instances: 0,
+      data: { made: 'here' },
+    });
+    const add = async (registry: Registry, id: string, name: string): Promise<TemplateRecord> => {
+      const template = templateOf(id, name);
+      await registry.addTemplate(template, { ...snapshotOf(id, template.snapshot), kind: 'template' });
+      return template;
+    };
+
+    it('are found by name and ID, and own a snapshot', async () => {
+      const registry = await opened();
+      const [one, other] = [await add(registry, 'T1', 'warm'), await add(registry, 'T2', 'cold')];
+      expect(await registry.findTemplate('warm')).toEqual(one);
+      expect(await registry.findTemplate('T2')).toEqual(other);
+      expect(await registry.findTemplate('none')).toBeUndefined();
+      expect(await registry.listTemplates()).toEqual([one, other]);
+      expect(await registry.getSnapshot('S-T1')).toMatchObject({ aid: 'T1', kind: 'template' });
+    });
+
+    it('do not share a name, and a refused one leaves no snapshot', async () => {
+      const registry = await opened();
+      const one = await add(registry, 'T1', 'warm');
+      await expect(add(registry, 'T2', 'warm')).rejects.toThrow(failsWith('TEMPLATE_TAKEN'));
+      expect(await registry.listTemplates()).toEqual([one]);
+      expect(await registry.getSnapshot('S-T2')).toBeUndefined();
+    });
+
+    it('number their clones, and give no number twice', async () => {
+      const registry = await opened();
+      await add(registry, 'T1', 'warm');
+      const firsts = await Promise.all([3, 1, 5].map((count) => registry.countInstances('T1', count)));
+      expect(firsts).toEqual([1, 4, 5]);
+      expect(await registry.findTemplate('T1')).toMatchObject({ instances: 9 });
+      await expect(registry.countInstances('T2', 1)).rejects.toThrow(failsWith('TEMPLATE_NOT_FOUND'));
+    });
+
+    it('go with their snapshot', async () => {
+      const registry = await opened();
+      await add(registry, 'T1', 'warm');
+      expect(await registry.removeTemplate('T1')).toBe(true);
+      expect(await registry.removeTemplate('T1')).toBe(false);
+      expect(await registry.findTemplate('warm')).toBeUndefined();
+      expect(await registry.listSnapshots()).toEqual([]);
+    });
+  });
+
+  describe('several registrations', () => {
+    it('have an AID and an address each', async () => {
+      const registry = await opened();
+      const names = ['web-1', 'web-2', 'web-3'];
+      const records = await registry.registerApplications(names.map((name) => registrationOf(name)));
+      expect(records.map(({ name }) => name)).toEqual(names);
+      expect(records.map(({ address }) => address)).toEqual(['10.10.0.2', '10.10.0.3', '10.10.0.4']);
+      expect(new Set(records.map(({ aid }) => aid)).size).toBe(3);
+      expect(await registry.list()).toEqual(records);
+    });
+
+    it('are all there or none', async () => {
+      const registry = await opened();
+      const web = await registry.registerApplication(registrationOf('web-2'));
+      await expect(
+        registry.registerApplications(['web-1', 'web-2'].map((name) => registrationOf(name))),
+      ).rejects.toThrow(failsWith('NAME_TAKEN'));
+      expect(await registry.list()).toEqual([web]);
+      expect(await registry.registerApplication(registrationOf('web-1'))).toMatchObject({
+        address: '10.10.0.3',
+      });
     });
   });
 

@@ -131,6 +131,33 @@ describe('a file that cannot be used', () => {
     await expect(openSqliteRegistry(newer)).rejects.toThrow('version 99');
   });
 
+  it('keeps the snapshots that an older version recorded', async () => {
+    const path = await filled();
+    const before = await openSqliteRegistry(path);
+    const { aid } = (await before.find('app7')) ?? {};
+    await before.addSnapshot(snapshotOf(String(aid), 'S7'));
+    await before.close();
+    // As version 2 had it: owned by applications alone.
+    await alter(
+      path,
+      `DROP TABLE templates;
+       CREATE TABLE old (id TEXT PRIMARY KEY, aid TEXT NOT NULL REFERENCES applications (aid) ON DELETE CASCADE,
+         takenAt TEXT NOT NULL, bytes INTEGER NOT NULL, parent TEXT, manifest TEXT NOT NULL, digest TEXT NOT NULL,
+         pinned INTEGER NOT NULL, kind TEXT NOT NULL DEFAULT 'sleep', durable INTEGER NOT NULL DEFAULT 1,
+         expiresAt TEXT, tree TEXT) STRICT;
+       INSERT INTO old SELECT * FROM snapshots;
+       DROP TABLE snapshots;
+       ALTER TABLE old RENAME TO snapshots;
+       PRAGMA user_version = 2`,
+    );
+    const registry = await openSqliteRegistry(path);
+    onTestFinished(() => registry.close());
+    expect(await registry.listSnapshots(aid)).toEqual([snapshotOf(String(aid), 'S7')]);
+    expect(await registry.listTemplates()).toEqual([]);
+    expect(await registry.remove(String(aid))).toBe(true);
+    expect(await registry.listSnapshots()).toEqual([]);
+  });
+
   it('fails where a row was altered, and only there', async () => {
     const path = await filled();
     await alter(path, `UPDATE applications SET data = '{"cut' WHERE name = 'app7'`);

@@ -18,6 +18,7 @@ const ROOMS = [
   'api',
   'scheduler',
   'application',
+  'templates',
   'transport',
   'snapshots',
   'harness',

@@ -20,6 +20,7 @@ export const FACTS: ManifestFacts = {
     name: 'web',
     hostname: 'web',
     address: '10.10.0.2',
+    generation: 0,
     spec: {
       name: 'web',
       processes: [{ name: 'main', command: ['sleep', '1'], environment: {} }],

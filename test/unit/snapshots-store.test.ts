@@ -289,6 +289,7 @@ it('puts everything below the data directory, and nothing twice', () => {
     engineLog: '/data/apps/A1/engine',
     index: '/data/apps/A1/files.json',
     touched: '/data/apps/A1/touched.json',
+    shmWork: '/data/apps/A1/shm-work',
   });
   expect(layout.registry).toBe('/data/registry.db');
   expect([layout.layers, layout.objects, layout.staging]).toEqual([

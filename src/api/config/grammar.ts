@@ -1,12 +1,15 @@
 /** What may stand in an `appshot.yaml`, in the words of Compose files where they mean the same. */
+import { readFileSync } from 'node:fs';
 import { z } from '@hono/zod-openapi';
-import { parseDuration, parseSize } from '../../common/index.ts';
-import { ChainSpec, Limits, ProcessSpec, VolumeSpec } from '../schemas.ts';
+import { parseDuration, parseSize, splitWords } from '../../common/index.ts';
+import { readLink } from '../link.ts';
+import { ChainSpec, Limits, LinkSpec, ProcessSpec, RulesSource, VolumeSpec } from '../schemas.ts';
 import { readVolume, readVolumeSource, resolvePath } from '../volume.ts';
 import type { Environment } from './interpolate.ts';
-import { splitWords } from './words.ts';
 
 export interface Surroundings {
+  /** What messages call the file. */
+  readonly file: string;
   /** Where relative paths begin. */
   readonly directory: string;
   /** Variables of the caller. */
@@ -91,6 +94,26 @@ const volumeOf = (surroundings: Surroundings) => {
   );
 };
 
+const rulesOf = ({ file }: Surroundings) =>
+  RulesSource.shape.text.transform((text): RulesSource => ({ file: `${file} rules`, text }));
+
+/** What is wrong with the file is said of the key. */
+const readRulesFile = (path: string, context: z.RefinementCtx): RulesSource => {
+  try {
+    return { file: path, text: readFileSync(path, 'utf8') };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    context.addIssue(`${path} cannot be read: ${code === 'ENOENT' ? 'it does not exist' : message}`);
+    return z.NEVER;
+  }
+};
+
+const rulesFileOf = ({ directory }: Surroundings) =>
+  z
+    .string()
+    .transform((text, context) => readRulesFile(resolvePath(text, directory), context))
+    .pipe(RulesSource);
+
 const limits = z.strictObject({
   memory: fromText(parseSize, Limits.shape.memory.unwrap()).optional(),
   pids: fromText(readNumber, Limits.shape.pids.unwrap()).optional(),
@@ -119,6 +142,9 @@ export const grammarOf = (surroundings: Surroundings) => {
     limits: limits.optional(),
     volumes: z.array(volumeOf(surroundings)).max(64, 'there may be 64 at most').optional(),
     capabilities: capabilities.optional(),
+    rules: rulesOf(surroundings).optional(),
+    rules_file: rulesFileOf(surroundings).optional(),
+    links: z.array(fromText(readLink, LinkSpec)).max(64, 'there may be 64 at most').optional(),
     processes,
     services: processes,
   });

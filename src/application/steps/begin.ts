@@ -1,20 +1,29 @@
 /** Steps that give an application a place to run: files, an environment, its root, its identity. */
-import { readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppShotError } from '../../common/index.ts';
 import { logTail } from '../../criu/index.ts';
-import { makeApplicationFiles, makeRoot, shownPaths } from '../../environments/index.ts';
+import { makeApplicationFiles, makeRoot, preparePlaces, shownPaths } from '../../environments/index.ts';
 import type { Environment } from '../../environments/index.ts';
 import { launchChain, logFile, writeIdentityFiles } from '../../harness/index.ts';
 import { isErrno } from '../../kernel/index.ts';
 import { macOf } from '../../network/index.ts';
+import { proclaim } from '../cloning/birth.ts';
+import { evaluateRules, readRulesOf } from '../cloning/evaluate.ts';
 import { environmentOf } from '../context.ts';
+
 import type { Work } from '../context.ts';
+import { identityOf, placesOf, withFilesBeneath } from '../identity.ts';
 import { memoryMounts } from '../memory.ts';
 import { shownOf } from '../provision.ts';
+import type { ApplicationPaths } from '../../snapshots/index.ts';
+import type { Places } from '../../templates/index.ts';
 import type { Executor } from './executor.ts';
+
+const present = (places: Places): Places | undefined =>
+  places.links.length + places.redirects.length === 0 ? undefined : places;
 
 /** Before anything runs: the application's directories, and the files that tell it its name. */
 export const files: Executor = {
@@ -25,8 +34,10 @@ export const files: Executor = {
     // Remembered, so that each wake shows the same.
     const shown = shownPaths(record.spec.processes);
     makeApplicationFiles(paths, house.hidden, shown);
-    writeIdentityFiles(paths.upper, record);
-    work.record = await house.registry.update(record.aid, { data: { shown } });
+    const { places, variables } = evaluateRules(readRulesOf(record.spec), identityOf(record), record.spec);
+    const data = { shown, places: present(places), variables };
+    writeIdentityFiles(paths.upper, identityOf({ ...record, data }));
+    work.record = await house.registry.update(record.aid, { data });
   },
   undo: async ({ house, record }) => {
     await rm(house.layout.application(record.aid).directory, { recursive: true, force: true });
@@ -53,25 +64,37 @@ export const environment: Executor = {
 /** How long the kernel may take to let go of a root that was in use a moment ago, and how often to ask. In ms. */
 const RELEASE = { patience: 2000, interval: 5 } as const;
 
+/** False when there was nothing that could be emptied. */
+const emptyWork = ({ work, shmWork, shown }: ApplicationPaths): boolean => {
+  const places = existsSync(shown) ? readdirSync(shown).map((name) => join(shown, name, 'work')) : [];
+  const left = [work, shmWork, ...places]
+    .filter((path) => existsSync(path))
+    .flatMap((path) => readdirSync(path).map((name) => join(path, name)));
+  for (const path of left) rmSync(path, { recursive: true });
+  return left.length > 0;
+};
+
 const rootOf = async (work: Work): Promise<ReturnType<typeof makeRoot>> => {
   const { house, record } = work;
   const { engineDirectory: engine, layout } = house;
   const paths = layout.application(record.aid);
   for (const end = performance.now() + RELEASE.patience; ;)
     try {
-      return makeRoot({
-        engine,
-        files: paths,
-        volumes: record.spec.volumes,
-        shown: shownOf(record.data),
-        memory: memoryMounts(work),
-      });
+      return withFilesBeneath(house, record, (beneath) =>
+        makeRoot({
+          engine,
+          files: paths,
+          beneath,
+          volumes: record.spec.volumes,
+          shown: shownOf(record.data),
+          memory: memoryMounts(work),
+        }),
+      );
     } catch (error) {
       // The processes of a daemon that was killed may hold it still: nothing tells when they have gone.
       if (isErrno(error, 'EBUSY') && performance.now() < end) await delay(RELEASE.interval);
       // The work directory refers to the upper one by file handles, which another disk or copy does not have.
-      else if (isErrno(error, 'ESTALE') && readdirSync(paths.work).length > 0)
-        readdirSync(paths.work).forEach((name) => rmSync(join(paths.work, name), { recursive: true }));
+      else if (isErrno(error, 'ESTALE') && emptyWork(paths)) continue;
       else throw error;
     }
 };
@@ -81,7 +104,11 @@ export const root: Executor = {
   run: async (work) => {
     const { record } = work;
     using made = await rootOf(work);
-    await environmentOf(work).giveRoot(record.hostname, made.root, made.mounts);
+    const places = placesOf(record);
+    // Later they are the application's own, which may have put something else there.
+    if (places && (record.operation === 'run' || work.birth))
+      await preparePlaces(made, places, work.birth?.previous);
+    await environmentOf(work).giveRoot(record.hostname, made.root, made.mounts, places?.redirects);
   },
 };
 
@@ -120,7 +147,7 @@ export const launch: Executor = {
     const { house, record } = work;
     const { init } = house.engine;
     const taken = environmentOf(work);
-    const pid = await launchChain(taken, record.spec, record, init, house.engineDirectory);
+    const pid = await launchChain(taken, record.spec, identityOf(record), init, house.engineDirectory);
     const status = await earlyEnd(taken);
     if (status !== undefined) throw await startFailure(work, status);
     work.record = await house.registry.update(record.aid, { data: { rootPid: pid } });
@@ -141,7 +168,8 @@ const startFailure = async ({ house, record }: Work, status: number): Promise<Ap
 /** The last step of running and waking: the address answers, and held packets flow. */
 export const connect: Executor = {
   run: async (work) => {
-    if (work.connected === true) return;
-    work.house.network.connect(work.record.address, environmentOf(work));
+    const taken = environmentOf(work);
+    if (work.connected !== true) work.house.network.connect(work.record.address, taken);
+    proclaim(work, taken);
   },
 };

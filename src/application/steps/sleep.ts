@@ -113,7 +113,7 @@ export const keep: Executor = {
     if (!taken) throw new Error('nothing was committed');
     try {
       await house.keeper.capturing(async () => {
-        await house.registry.updateSnapshot(taken.id, { tree: await captureFiles(house, record.aid) });
+        await house.registry.updateSnapshot(taken.id, { tree: await captureFiles(house, record) });
       });
     } catch (err) {
       house.log.error({ err, aid: record.aid }, 'its files could not be kept: the snapshot has memory alone');

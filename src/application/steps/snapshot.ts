@@ -11,7 +11,7 @@ export const record: Executor = {
     const { house, record: application } = work;
     const pids = house.processesIn(environmentOf(work).id);
     await house.keeper.capturing(async () => {
-      const tree = await captureFiles(house, application.aid, mappedShared(application, pids));
+      const tree = await captureFiles(house, application, mappedShared(application, pids));
       const taken = { ...provision(work, 'snapshot'), tree };
       await requireHeld(work);
       await house.registry.addSnapshot(taken);

@@ -5,6 +5,7 @@ import type { OnStage, Stages } from '../../criu/index.ts';
 import { PASSED_DESCRIPTORS } from '../../environments/index.ts';
 import type { Environment } from '../../environments/index.ts';
 import { boottimeNow, monotonicNow } from '../../kernel/index.ts';
+import { greet, pokeMemory, prepareBirth } from '../cloning/birth.ts';
 import { closeWithOthers } from '../closing.ts';
 import { environmentOf } from '../context.ts';
 import type { Work } from '../context.ts';
@@ -22,6 +23,7 @@ export const verify: Executor = {
     if (record.snapshot === null) throw new Error(`${record.name} is asleep without a snapshot`);
     await prepareMemory(work, record.snapshot);
     if (work.closeConnections) closeWithOthers(work, record.snapshot);
+    prepareBirth(work);
     if (work.manifest) await checkFingerprint(house, record, work.manifest, work.force ?? false);
   },
 };
@@ -33,13 +35,17 @@ const stageHandler =
     if (orphans && stage === 'setup-namespaces' && pid !== undefined) await environment.makeSubreaper(pid);
     if (stage === 'post-restore') {
       await fillRestored(work, environment);
+      pokeMemory(work, environment);
       if (work.woken?.mode === 'lazy') await environment.guardLazily();
     }
     return true;
   };
 
 const stagesOf = (work: Work, environment: Environment, orphans: boolean): Stages => ({
-  tell: [...(orphans ? ['setup-namespaces'] : []), ...(work.fillings ? ['post-restore'] : [])],
+  tell: [
+    ...(orphans ? ['setup-namespaces'] : []),
+    ...(work.fillings || work.birth?.pokes.length ? ['post-restore'] : []),
+  ],
   guard: work.woken?.mode === 'layer',
   onStage: stageHandler(work, environment, orphans),
 });
@@ -73,6 +79,8 @@ export const restore: Executor = {
       // The engine's last words come milliseconds after the processes go on, and nobody should wait for them.
       environment.on({
         resuming: () => {
+          // What must happen before the first packet has not happened yet.
+          if (work.birth?.hooks.length) return;
           house.network.connect(record.address, environment);
           work.connected = true;
         },
@@ -82,6 +90,7 @@ export const restore: Executor = {
       // PID 1 does one thing after another, so the engine joins clocks that are set; whether they are is known by now.
       const [pid] = await Promise.all([restoring, clocksSet]);
       await environment.adopt(pid, processes.last);
+      await greet(work, environment);
     } catch (error) {
       throw await engineFailure(work, 'restore.log', error);
     } finally {

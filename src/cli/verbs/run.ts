@@ -33,7 +33,9 @@ const addOptions = (command: Command): Command =>
     .option('--pids-limit <n>', 'most tasks', parseNumber({ min: 1, max: 4194304, whole: true }))
     .option('--cpus <n>', 'most CPU time, in cores', parseNumber({ min: 0.01, max: 1024 }))
     .option('--cap-add <name>', 'a capability beyond the usual ones (repeatable)', collect)
-    .option('--cap-drop <name>', 'a capability less than the usual ones (repeatable)', collect);
+    .option('--cap-drop <name>', 'a capability less than the usual ones (repeatable)', collect)
+    .option('--rules <file>', 'rules for clones, see docs/rules.md (repeatable)', collect)
+    .option('--link <path=target>', 'a symbolic link with variables such as <AID> (repeatable)', collect);
 
 export const addRunVerb = (program: Command): void => {
   const run = addVerb(program, {

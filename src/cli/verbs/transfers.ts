@@ -62,7 +62,7 @@ const outwardOptions = (command: Command): Command =>
 
 const inwardOptions = (command: Command): Command =>
   command
-    .option('-n, --name <name>', 'name of the application (default: its own)')
+    .option('-n, --name <name>', 'name of the application or template (default: its own)')
     .option('--verify <file>', 'refuse what is not signed for this public Ed25519 key')
     .option('--decrypt-key <file>', 'decrypt with the key in this file')
     .option('--passphrase-file <file>', 'decrypt with the passphrase in this file')
@@ -77,8 +77,11 @@ const tellSize = ({ bytes, transferred, ms }: TransferResult): string =>
 const tellSent = (result: TransferResult, target: string): string =>
   `${result.snapshot} sent to ${target}, ${tellSize(result)}`;
 
-const tellReceived = (result: ImportResult): string =>
-  `${result.name} ${result.state} ${result.address}, received as ${result.snapshot}, ${tellSize(result)}`;
+const tellReceived = (result: ImportResult): string => {
+  const what =
+    'state' in result ? `${result.name} ${result.state} ${result.address}` : `template ${result.name}`;
+  return `${what}, received as ${result.snapshot}, ${tellSize(result)}`;
+};
 
 /** Waits for a transfer, and prints what came of it. */
 const report = async <T>(
@@ -112,7 +115,7 @@ const addExport = (program: Command): void => {
 const addImport = (program: Command): void => {
   const verb = addVerb(program, {
     usage: 'import <file>',
-    does: 'make a sleeping application from an exported file',
+    does: 'make a sleeping application, or a template, from an exported file',
     example: 'appshot import web.appshot --verify key.pub --passphrase-file secret\nappshot wake web',
   });
   inwardOptions(verb).action(async (path: string, options: InwardOptions, command: Command) => {
@@ -142,7 +145,7 @@ const addPush = (program: Command): void => {
 const addPull = (program: Command): void => {
   const verb = addVerb(program, {
     usage: 'pull <ref>',
-    does: 'make a sleeping application from a snapshot in an OCI registry; only what is missing here travels',
+    does: 'make a sleeping application, or a template, from an OCI registry; only what is missing here travels',
     example: 'appshot pull registry.example:5000/shop/web:monday --name web --verify key.pub',
   });
   registryOption(inwardOptions(verb)).action(
@@ -151,6 +154,36 @@ const addPull = (program: Command): void => {
       const request = { ref, plainHttp, ...toInward(options, command) };
       const client = await connect(globalsOf(command));
       await report(command, `pulling ${ref}`, client.pull(request), tellReceived);
+    },
+  );
+};
+
+/** Templates leave by verbs of their own; they come in by `import` and `pull`, as everything does. */
+export const addTemplateTransfers = (group: Command): void => {
+  const exporting = addVerb(group, {
+    usage: 'export <template> <file>',
+    does: 'write a template with all it needs to one file; `appshot import` reads it',
+    example: 'appshot template export web web.appshot',
+  });
+  outwardOptions(exporting).action(
+    async (template: string, path: string, options: OutwardOptions, command: Command) => {
+      const file = resolve(path);
+      const client = await connect(globalsOf(command));
+      const work = client.exportTemplate(template, { file, ...toOutward(options, command) });
+      await report(command, `exporting ${template}`, work, (sent) => tellSent(sent, file));
+    },
+  );
+  const pushing = addVerb(group, {
+    usage: 'push <template> <ref>',
+    does: 'send a template to an OCI registry; `appshot pull` fetches it',
+    example: 'appshot template push web registry.example:5000/shop/web:warm',
+  });
+  registryOption(outwardOptions(pushing)).action(
+    async (template: string, ref: string, options: OutwardOptions & RegistryOptions, command: Command) => {
+      const { plainHttp = false } = options;
+      const client = await connect(globalsOf(command));
+      const work = client.pushTemplate(template, { ref, plainHttp, ...toOutward(options, command) });
+      await report(command, `pushing ${template}`, work, (sent) => tellSent(sent, ref));
     },
   );
 };

@@ -52,14 +52,20 @@ export class SavedFiles {
 
   /** All sockets, in the order in which they were saved. */
   get sockets(): SavedSocket[] {
-    return [...this.#files.values()].flatMap((file) => this.#socket(file) ?? []);
+    return [...this.#files.values()].flatMap((file) => this.socket(file) ?? []);
   }
 
-  #socket(file: Fields): SavedSocket | undefined {
+  /** What an entry is as a socket of TCP, UDP or UNIX; undefined for others. */
+  socket(file: Fields): SavedSocket | undefined {
     const inet = part(file, 'isk');
     if (inet) return inetSocket(inet);
     const unix = part(file, 'usk');
     return unix && unixSocket(unix, this.#unix.get(numberIn(unix, 'peer')));
+  }
+
+  /** As it was saved. */
+  entry(id: number): Fields | undefined {
+    return this.#files.get(id);
   }
 
   /** The path of a file or the name of memory that is one; empty when it has none. */
@@ -76,7 +82,7 @@ export class SavedFiles {
     if (!file) return 'unknown';
     const path = this.path(id);
     if (path) return path;
-    const socket = this.#socket(file);
+    const socket = this.socket(file);
     if (socket) return socketText(socket);
     const pipe = part(file, 'pipe');
     if (pipe) return (numberIn(pipe, 'flags') & ACCESS) === WRITE_ONLY ? 'pipe to write' : 'pipe to read';

@@ -1,8 +1,12 @@
-/** What a dump holds, in plain words: what two snapshots are compared by. */
+/** What a dump holds, in plain words: what two snapshots are compared by, and what a template says of its resources. */
 import type { Fields } from '../schema.ts';
 import { numberIn, numbers, part, parts, textIn } from './access.ts';
 import type { Image } from './codec.ts';
 import { SavedFiles } from './files.ts';
+import { ipcOf } from './ipc.ts';
+import type { SavedIpc } from './ipc.ts';
+import { locksOf, objectsOf } from './objects.ts';
+import type { SavedLock, SavedObject } from './objects.ts';
 import type { SavedSocket } from './sockets.ts';
 
 export type MappingKind =
@@ -18,6 +22,10 @@ export interface SavedMapping {
   readonly kind: MappingKind;
   /** Of a mapped file, or the name of memory; empty for others. */
   readonly path: string;
+  /** Whether a layer is below it. */
+  readonly layered: boolean;
+  /** What all mappings of the same memory that is shared have in common; 0 for others. */
+  readonly same: number;
 }
 
 export interface SavedDescriptor {
@@ -33,6 +41,8 @@ export interface SavedProcess {
   /** The name that the kernel shows. */
   readonly name: string;
   readonly threads: number;
+  /** Empty for one that has ended. */
+  readonly workingDirectory: string;
   /** Empty for one that has ended and was not waited for. */
   readonly mappings: readonly SavedMapping[];
   readonly descriptors: readonly SavedDescriptor[];
@@ -41,6 +51,9 @@ export interface SavedProcess {
 export interface DumpSummary {
   readonly processes: readonly SavedProcess[];
   readonly sockets: readonly SavedSocket[];
+  readonly objects: readonly SavedObject[];
+  readonly locks: readonly SavedLock[];
+  readonly systemV: readonly SavedIpc[];
 }
 
 /** `MAP_GROWSDOWN` of the kernel, which only stacks have. */
@@ -58,6 +71,10 @@ const KINDS: readonly (readonly [bits: number, kind: MappingKind])[] = [
   [1 << 9, 'anonymous'],
 ];
 
+const FILE = 1 << 6;
+const SYSTEM_V = 1 << 10;
+const MEMORY_FILE = 1 << 14;
+
 /** Where private memory that a snapshot keeps in a layer is mapped from. */
 const LAYERS = '/.appshot/memory/';
 /** What CRIU calls shared memory that has no name. */
@@ -74,6 +91,17 @@ const natureOf = (mapping: Fields, files: SavedFiles): Pick<SavedMapping, 'kind'
   return { kind: growsDown ? 'stack' : 'anonymous', path: '' };
 };
 
+const isLayered = (mapping: Fields, files: SavedFiles): boolean =>
+  (numberIn(mapping, 'status') & FILE) !== 0 && files.path(numberIn(mapping, 'shmid')).startsWith(LAYERS);
+
+/** Memory that is a file by its inode, segments by their ID. */
+const sameIn = (mapping: Fields, files: SavedFiles): number => {
+  const status = numberIn(mapping, 'status');
+  const id = numberIn(mapping, 'shmid');
+  if ((status & SYSTEM_V) !== 0) return id;
+  return (status & MEMORY_FILE) === 0 ? 0 : numberIn(part(files.entry(id), 'memfd'), 'inodeId');
+};
+
 const PROTECTIONS = ['r', 'w', 'x'];
 
 const mappingOf = (mapping: Fields, files: SavedFiles): SavedMapping => {
@@ -85,6 +113,8 @@ const mappingOf = (mapping: Fields, files: SavedFiles): SavedMapping => {
     bytes: Number(end - start),
     prot: PROTECTIONS.map((letter, bit) => (prot & (1 << bit) ? letter : '-')).join(''),
     ...natureOf(mapping, files),
+    layered: isLayered(mapping, files),
+    same: sameIn(mapping, files),
   };
 };
 
@@ -93,22 +123,34 @@ export const describeImages = (images: readonly Image[]): DumpSummary => {
   const byName = new Map(images.map((image) => [image.name, image.entries.map(({ message }) => message)]));
   const all = (name: string): Fields[] => byName.get(name) ?? [];
   const files = new SavedFiles(images);
+  const descriptorsOf = (pid: number): Fields[] => {
+    const [ids] = all(`ids-${pid}.img`);
+    return ids ? all(`fdinfo-${numberIn(ids, 'filesId')}.img`) : [];
+  };
   const processOf = (item: Fields): SavedProcess => {
     const pid = numberIn(item, 'pid');
     const [core] = all(`core-${pid}.img`);
     const [memory] = all(`mm-${pid}.img`);
-    const [ids] = all(`ids-${pid}.img`);
-    const descriptors = ids ? all(`fdinfo-${numberIn(ids, 'filesId')}.img`) : [];
+    const [place] = all(`fs-${pid}.img`);
     return {
       pid,
       parent: numberIn(item, 'ppid'),
       name: textIn(part(core, 'tc'), 'comm'),
       threads: numbers(item, 'threads').length,
+      workingDirectory: files.path(numberIn(place, 'cwdId')),
       mappings: parts(memory, 'vmas').map((mapping) => mappingOf(mapping, files)),
-      descriptors: descriptors
+      descriptors: descriptorsOf(pid)
         .map((one) => ({ fd: numberIn(one, 'fd'), what: files.text(numberIn(one, 'id')) }))
         .toSorted((a, b) => a.fd - b.fd),
     };
   };
-  return { processes: all('pstree.img').map(processOf), sockets: files.sockets };
+  const processes = all('pstree.img').map(processOf);
+  const holders = processes.map(({ pid }) => ({ pid, fds: descriptorsOf(pid) }));
+  return {
+    processes,
+    sockets: files.sockets,
+    objects: objectsOf(files, holders, all),
+    locks: locksOf(files, holders, all),
+    systemV: ipcOf(images),
+  };
 };

@@ -9,6 +9,7 @@ import type {
   Registration,
   Registry,
   SnapshotRecord,
+  TemplateRecord,
 } from '../registry.ts';
 import { addressTable } from './addresses.ts';
 import { applicationTable } from './applications.ts';
@@ -16,12 +17,14 @@ import { environmentTable } from './environments.ts';
 import { snapshotTable } from './snapshots.ts';
 import { openStore } from './store.ts';
 import type { Store } from './store.ts';
+import { templateTable } from './templates.ts';
 
 const openTables = (store: Store) => ({
   applications: applicationTable(store),
   addresses: addressTable(store),
   snapshots: snapshotTable(store),
   environments: environmentTable(store),
+  templates: templateTable(store),
 });
 type Tables = ReturnType<typeof openTables>;
 
@@ -52,22 +55,41 @@ const commitSleep = (
   return applications.transition(row.aid, { states: [row.state] }, 'asleep', onSnapshot);
 };
 
-/** Forgets an AID; its snapshots go by the foreign key. */
-const remove = ({ applications, addresses }: Tables, aid: string): boolean => {
+/** Forgets an AID, its address and its snapshots. */
+const remove = ({ applications, addresses, snapshots }: Tables, aid: string): boolean => {
   addresses.release(aid);
-  return applications.remove(aid);
+  const found = applications.remove(aid);
+  if (found) snapshots.removeOf(aid);
+  return found;
+};
+
+const addTemplate = (
+  { templates, snapshots }: Tables,
+  template: TemplateRecord,
+  snapshot: SnapshotRecord,
+): void => {
+  templates.add(template);
+  snapshots.add(snapshot);
+};
+
+const removeTemplate = ({ templates, snapshots }: Tables, id: string): boolean => {
+  const found = templates.remove(id);
+  if (found) snapshots.removeOf(id);
+  return found;
 };
 
 /** Opens or creates the file. Fails with REGISTRY_CORRUPT, REGISTRY_UNUSABLE or NO_SPACE. */
 export const openSqliteRegistry = async (path: string): Promise<Registry> => {
   const store = openStore(path);
   const tables = openTables(store);
-  const { applications, addresses, snapshots, environments } = tables;
+  const { applications, addresses, snapshots, environments, templates } = tables;
   const durably = async <T>(action: () => T): Promise<T> => store.write('FULL', action);
   const quickly = async <T>(action: () => T): Promise<T> => store.write('NORMAL', action);
   const read = async <T>(action: () => T): Promise<T> => store.read(action);
   return {
     registerApplication: (registration) => durably(() => register(tables, registration)),
+    registerApplications: (registrations) =>
+      durably(() => registrations.map((registration) => register(tables, registration))),
     transition: (aid, expected, state, change = {}) =>
       quickly(() => applications.transition(aid, expected, state, change)),
     commitSleep: (aid, epoch, snapshot, change = {}) =>
@@ -88,6 +110,12 @@ export const openSqliteRegistry = async (path: string): Promise<Registry> => {
     listSnapshots: (aid) => read(() => snapshots.list(aid)),
     updateSnapshot: (id, change) => durably(() => snapshots.update(id, change)),
     removeSnapshot: (id) => durably(() => snapshots.remove(id)),
+
+    addTemplate: (template, snapshot) => durably(() => addTemplate(tables, template, snapshot)),
+    findTemplate: (nameOrId) => read(() => templates.find(nameOrId)),
+    listTemplates: () => read(() => templates.list()),
+    countInstances: (id, count) => quickly(() => templates.count(id, count)),
+    removeTemplate: (id) => durably(() => removeTemplate(tables, id)),
 
     addEnvironment: (environment) => quickly(() => environments.add(environment)),
     listEnvironments: () => read(() => environments.list()),

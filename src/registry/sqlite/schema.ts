@@ -50,6 +50,34 @@ const MIGRATIONS = [
    ALTER TABLE snapshots ADD COLUMN durable INTEGER NOT NULL DEFAULT 1;
    ALTER TABLE snapshots ADD COLUMN expiresAt TEXT;
    ALTER TABLE snapshots ADD COLUMN tree TEXT;`,
+  // The owner of a snapshot may be a template.
+  `CREATE TABLE owned (
+     id TEXT PRIMARY KEY,
+     aid TEXT NOT NULL,
+     takenAt TEXT NOT NULL,
+     bytes INTEGER NOT NULL,
+     parent TEXT,
+     manifest TEXT NOT NULL,
+     digest TEXT NOT NULL,
+     pinned INTEGER NOT NULL,
+     kind TEXT NOT NULL,
+     durable INTEGER NOT NULL,
+     expiresAt TEXT,
+     tree TEXT
+   ) STRICT;
+   INSERT INTO owned SELECT id, aid, takenAt, bytes, parent, manifest, digest, pinned, kind, durable, expiresAt, tree
+     FROM snapshots ORDER BY rowid;
+   DROP TABLE snapshots;
+   ALTER TABLE owned RENAME TO snapshots;
+   CREATE INDEX snapshotsByAid ON snapshots (aid);
+   CREATE TABLE templates (
+     id TEXT PRIMARY KEY,
+     name TEXT NOT NULL UNIQUE,
+     createdAt TEXT NOT NULL,
+     snapshot TEXT NOT NULL,
+     instances INTEGER NOT NULL,
+     data TEXT NOT NULL
+   ) STRICT;`,
 ];
 
 const pragma = (database: DatabaseSync, name: string): number =>

@@ -36,6 +36,7 @@ export const snapshotTable = (store: Store) => {
   const byAid = store.prepare('SELECT * FROM snapshots WHERE aid = ? ORDER BY rowid');
   const all = store.prepare('SELECT * FROM snapshots ORDER BY rowid');
   const remove = store.prepare('DELETE FROM snapshots WHERE id = ?');
+  const removeOf = store.prepare('DELETE FROM snapshots WHERE aid = ?');
   const get = (id: string): SnapshotRecord | undefined => {
     const row = byId.get(id);
     return row === undefined ? undefined : toRecord(row);
@@ -61,5 +62,9 @@ export const snapshotTable = (store: Store) => {
       return { ...found, ...changes };
     },
     remove: (id: string): boolean => remove.run(id).changes > 0,
+    /** All of an application or a template. */
+    removeOf(aid: string): void {
+      removeOf.run(aid);
+    },
   };
 };

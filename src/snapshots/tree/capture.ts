@@ -11,8 +11,10 @@ import { getXattr, isErrno, listXattrs, unpackDevice } from '../../kernel/index.
 import type { ObjectStore } from '../objects.ts';
 import { FileChanged, fingerprint, keepContent } from './content.ts';
 import { byPath, encodeTree } from './encode.ts';
+import type { Tree } from './encode.ts';
 import { DEEPEST, isPath } from './entry.ts';
 import type { Entry, Inode } from './entry.ts';
+import { mergeTree } from './merge.ts';
 import { openPlace, placeIn, textOf } from './names.ts';
 import { Pace } from './pace.ts';
 
@@ -25,6 +27,8 @@ export interface Root {
   /** Such as `upper` or `shown/0/upper`: a relative path, none within another. */
   readonly name: string;
   readonly directory: string;
+  /** It is no layer over files of the machine. */
+  readonly alone?: boolean;
 }
 
 /** What inodes held at the last capture, by their fingerprint. Plain data; what it says is only worth something beside the same files. */
@@ -43,6 +47,8 @@ export interface CaptureOptions {
    * ctime, so it is read now, and at the next capture again.
    */
   readonly mapped?: (path: string) => boolean;
+  /** What the roots lie over: the tree that is kept is that of both together. */
+  readonly base?: Tree | undefined;
 }
 
 export interface Captured {
@@ -87,10 +93,20 @@ class Capture {
   async run(roots: readonly Root[]): Promise<Captured> {
     const sorted = roots.toSorted((one, other) => byPath(one.name, other.name));
     for (const { name, directory } of sorted) await this.#root(name, directory);
-    const names = sorted.map(({ name }) => name);
-    const { digest, size } = await this.#objects.put(encodeTree({ roots: names, entries: this.#entries }));
+    const { digest, size } = await this.#objects.put(encodeTree(this.#tree(sorted)));
     const index: TreeIndex = { version: 1, inodes: this.#inodes };
     return { tree: digest, index, bytes: this.#bytes + size, files: this.#files };
+  }
+
+  #tree(sorted: readonly Root[]): Tree {
+    const names = sorted.map(({ name }) => name);
+    const { base } = this.#options;
+    if (base === undefined) return { roots: names, entries: this.#entries };
+    const alone = sorted.filter((root) => root.alone).map(({ name }) => name);
+    return {
+      roots: [...new Set([...base.roots, ...names])].toSorted(byPath),
+      entries: mergeTree(base.entries, this.#entries, alone),
+    };
   }
 
   async #root(name: string, directory: string): Promise<void> {

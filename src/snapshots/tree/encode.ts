@@ -31,7 +31,7 @@ export interface Tree {
 }
 
 /** Paths in the order of a walk sort as text when the separator sorts before everything. */
-const sortKey = (path: string): string => path.replaceAll('/', '\0');
+export const sortKey = (path: string): string => path.replaceAll('/', '\0');
 
 export const byPath = (one: string, other: string): number => {
   const [left, right] = [sortKey(one), sortKey(other)];

@@ -102,3 +102,13 @@ export type Inode = NodeEntry extends infer Each
 /** Whether an entry hides what the layers below have under its name. */
 export const isWhiteout = (entry: Entry): boolean =>
   entry.type === 'character' && entry.device.every((part) => part === 0);
+
+/** An attribute of a directory that hides what the layers below have under its name; the value is `y`. */
+export const OPAQUE = { name: 'trusted.overlay.opaque', value: 'eQ==' } as const;
+
+/** They tie an upper layer to the very directories below it: over others, the kernel would refuse to mount it. */
+export const TIES: ReadonlySet<string> = new Set([
+  'trusted.overlay.origin',
+  'trusted.overlay.nlink',
+  'trusted.overlay.uuid',
+]);

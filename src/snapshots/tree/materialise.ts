@@ -13,7 +13,7 @@ import { orNoSpace } from '../failures.ts';
 import type { ObjectStore } from '../objects.ts';
 import { parentOf } from './encode.ts';
 import type { Tree } from './encode.ts';
-import { isWhiteout } from './entry.ts';
+import { TIES, isWhiteout } from './entry.ts';
 import type { Entry, NodeEntry } from './entry.ts';
 import { applyInode, makeNodeAt, writeFileAt } from './make.ts';
 import { openPlace, placeIn } from './names.ts';
@@ -25,9 +25,6 @@ const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOL
 const HARMLESS = new Set(['1:3', '1:5', '1:7', '1:8', '1:9', '5:0']);
 /** They show other directories of the machine than the one that bears them. */
 const UNSAFE_XATTRS = new Set(['trusted.overlay.redirect', 'trusted.overlay.metacopy']);
-
-/** They tie an upper layer to the very directories below it: over others, the kernel would refuse to mount it. */
-const TIES = new Set(['trusted.overlay.origin', 'trusted.overlay.nlink', 'trusted.overlay.uuid']);
 
 export interface MaterialiseOptions {
   /** What errors name; the digest unless given. */

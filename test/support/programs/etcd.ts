@@ -10,7 +10,7 @@ const client = (at: Place, ...words: string[]): string[] => [
   ...words,
 ];
 
-const etcdctl = async (at: Place, ...words: string[]): Promise<string> =>
+export const etcdctl = async (at: Place, ...words: string[]): Promise<string> =>
   (await at.lab.exec('etcdctl', client(at, ...words))).stdout.trim();
 
 /** A server written in Go, with its many threads and timers. */

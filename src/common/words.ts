@@ -26,7 +26,7 @@ export const splitWords = (text: string): string[] => {
       word = undefined;
     }
     if (plain !== undefined && isAlone(text, match.index, end) && OPERATORS.has(plain)) {
-      throw new Error(`there is no shell, so '${plain}' has no meaning: write ["sh", "-c", "..."] for one`);
+      throw new Error(`there is no shell, so '${plain}' has no meaning: run sh -c '...' for one`);
     }
   }
   if (end < text.length)

@@ -1,0 +1,177 @@
+/** Making clones: registered together, each given its files, then woken as any sleeper is, a few at a time. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import type { ChainSpec, CloneRequest, CloneView } from '../../api/index.ts';
+import { makeApplicationFiles } from '../../environments/index.ts';
+import { logFile, writeIdentityFiles } from '../../harness/index.ts';
+import type { ApplicationRecord, Registration, TemplateRecord } from '../../registry/index.ts';
+import type { Manifest } from '../../snapshots/index.ts';
+import type { Applications } from '../applications.ts';
+import type { House } from '../context.ts';
+import { identityOf, originOf, withFilesBeneath } from '../identity.ts';
+import { reachableAt } from '../settle-in.ts';
+import { viewOf } from '../views.ts';
+import { evaluateRules } from './evaluate.ts';
+import { templateIn } from './facts.ts';
+import type { KnownTemplate } from './facts.ts';
+
+/** How many are made at once: the engine works for each while the daemon works for another. */
+const LANES = 4;
+const LONGEST_NAME = 63;
+
+/** A template as its clones need it. */
+export interface Mould extends KnownTemplate {
+  readonly template: TemplateRecord;
+  readonly manifest: Manifest;
+}
+
+/** Fails with `SNAPSHOT_CORRUPT`, also when a layer is missing. */
+export const mouldOf = async (house: House, template: TemplateRecord): Promise<Mould> => {
+  const snapshot = await house.registry.getSnapshot(template.snapshot);
+  const manifest = snapshot && (await house.store.verify(snapshot));
+  const known = manifest && templateIn(manifest);
+  if (!known) throw new Error(`the template ${template.name} has lost its snapshot`);
+  return { template, manifest, ...known };
+};
+
+const nameOf = (base: string, number: number): string =>
+  `${base.slice(0, LONGEST_NAME - String(number).length - 1).replace(/-+$/, '')}-${number}`;
+
+const specOf = ({ manifest, facts }: Mould, name: string): ChainSpec => {
+  const { aid: _aid, address: _address, ...spec } = manifest.application.spec;
+  return { ...spec, name, hostname: name, rules: facts.rules, links: facts.links };
+};
+
+/** A clone before it has an address. */
+const registrationOf = (house: House, mould: Mould, name: string, instance: number): Registration => {
+  const { template, manifest, facts } = mould;
+  return {
+    name,
+    hostname: name,
+    spec: specOf(mould, name),
+    network: house.cidr,
+    change: {
+      snapshot: template.snapshot,
+      data: {
+        template: { id: template.id, name: template.name, instance, tree: manifest.tree },
+        generation: facts.generation + 1,
+        rootPid: manifest.processes.root,
+        shown: manifest.application.shown,
+      },
+    },
+  };
+};
+
+/** Several names cannot be one name; a single clone may be called as the user likes. */
+export const register = async (
+  house: House,
+  mould: Mould,
+  { count, name }: Pick<CloneRequest, 'count' | 'name'>,
+): Promise<ApplicationRecord[]> => {
+  const { template } = mould;
+  const first = await house.registry.countInstances(template.id, count);
+  return house.registry.registerApplications(
+    Array.from({ length: count }, (_, index) => {
+      const number = first + index;
+      const own = count === 1 && name !== undefined ? name : nameOf(name ?? template.name, number);
+      return registrationOf(house, mould, own, number);
+    }),
+  );
+};
+
+/** Its own directories, over those of the template. */
+const makeFiles = (house: House, record: ApplicationRecord): void => {
+  const paths = house.layout.application(record.aid);
+  mkdirSync(paths.engineLog, { recursive: true });
+  withFilesBeneath(house, record, (beneath) =>
+    makeApplicationFiles(paths, house.hidden, record.data['shown'] as string[], beneath),
+  );
+  writeIdentityFiles(paths.upper, identityOf(record));
+  for (const { name } of record.spec.processes)
+    for (const stream of ['stdout', 'stderr'] as const) writeFileSync(logFile(paths.log, name, stream), '');
+};
+
+/** A registered clone becomes one that sleeps, and would wake as itself. Fails with `BAD_RULES`, `LINK_OUTSIDE`, `NO_SPACE`. */
+const settleClone = async (
+  house: House,
+  { manifest, rules, template }: Mould,
+  registered: ApplicationRecord,
+): Promise<ApplicationRecord> => {
+  const { places, variables } = evaluateRules(rules, identityOf(registered), registered.spec);
+  const data = {
+    reachable: reachableAt(manifest.reachable, manifest.application.address, registered.address),
+    ...(Object.keys(variables).length > 0 && { variables }),
+    ...(places.links.length + places.redirects.length > 0 && { places }),
+  };
+  makeFiles(house, { ...registered, data: { ...registered.data, ...data } });
+  const asleep = await house.registry.transition(registered.aid, { states: ['registered'] }, 'asleep', {
+    data,
+  });
+  if (!asleep) throw new Error(`${registered.name} changed hands while it began`);
+  house.emit('asleep', asleep, { reason: `clone of ${template.name}` });
+  return asleep;
+};
+
+const cloneView = (record: ApplicationRecord, begun: number): CloneView => ({
+  ...viewOf(record),
+  instance: originOf(record)?.instance ?? 0,
+  ms: performance.now() - begun,
+});
+
+/** One clone from its registration to its last state. */
+const bringUp = async (
+  house: House,
+  applications: Applications,
+  mould: Mould,
+  registered: ApplicationRecord,
+  { memory, asleep = false }: Pick<CloneRequest, 'memory'> & { asleep?: boolean },
+): Promise<CloneView> => {
+  const begun = performance.now();
+  const record = await settleClone(house, mould, registered);
+  if (asleep) {
+    applications.expect(record);
+    return cloneView(record, begun);
+  }
+  await applications.wake(record.aid, { memory });
+  return cloneView(await applications.find(record.aid), begun);
+};
+
+/** Takes the tasks a few at a time, in their order; the first failure ends it, when those under way have ended. */
+const inLanes = async <T, R>(tasks: readonly T[], take: (task: T) => Promise<R>): Promise<R[]> => {
+  const results: R[] = [];
+  let next = 0;
+  let failed = false;
+  const lane = async (): Promise<void> => {
+    while (next < tasks.length && !failed) {
+      const index = next++;
+      try {
+        results[index] = await take(tasks[index] as T);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  const ends = await Promise.allSettled(Array.from({ length: LANES }, lane));
+  const failure = ends.find((end) => end.status === 'rejected');
+  if (failure) throw failure.reason;
+  return results;
+};
+
+/** All of them, or none: what had come up goes again when one fails. */
+export const bringUpAll = async (
+  house: House,
+  applications: Applications,
+  mould: Mould,
+  registered: readonly ApplicationRecord[],
+  options: Pick<CloneRequest, 'memory'> & { asleep?: boolean },
+): Promise<CloneView[]> => {
+  try {
+    return await inLanes(registered, (one) => bringUp(house, applications, mould, one, options));
+  } catch (error) {
+    for (const { aid } of registered)
+      await applications
+        .discard(aid)
+        .catch((err: unknown) => house.log.error({ err, aid }, 'a clone was left behind'));
+    throw error;
+  }
+};

@@ -1,0 +1,46 @@
+/** A template that came from elsewhere (mission B9). */
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { newId } from '../../common/index.ts';
+import type { TemplateRecord } from '../../registry/index.ts';
+import type { Manifest } from '../../snapshots/index.ts';
+import type { House } from '../context.ts';
+import { makeTemplateFiles, removeTemplateFiles } from './create.ts';
+import { templateIn } from './facts.ts';
+
+/** Its layers and the contents of its files have arrived. Nothing is left of it when this fails. Fails with `TEMPLATE_TAKEN`, `NO_SPACE`. */
+export const receiveTemplate = async (
+  house: House,
+  manifest: Manifest,
+  image: (name: string) => string,
+  wanted: string | undefined,
+): Promise<TemplateRecord> => {
+  const { facts } = templateIn(manifest) ?? {};
+  if (!facts || manifest.tree === null) throw new Error(`${manifest.id} is no template`);
+  const [id, snapshot] = [newId(), newId()];
+  const name = wanted ?? facts.name;
+  try {
+    await makeTemplateFiles(house, id, { tree: manifest.tree, snapshot: manifest.id, foreign: true });
+    const { path, digest, bytes } = await house.store.create(snapshot, async (images) => {
+      for (const { name: file } of manifest.files)
+        copyFileSync(image(file), join(images, file.slice('images/'.length)));
+      return { ...manifest, aid: id, parent: null, template: { ...facts, name } };
+    });
+    const template = { id, name, createdAt: new Date().toISOString(), snapshot, instances: 0, data: {} };
+    const { takenAt, tree } = manifest;
+    const known = { id: snapshot, aid: id, takenAt, kind: 'template' as const, bytes, parent: null };
+    await house.registry.addTemplate(template, {
+      ...known,
+      manifest: path,
+      digest,
+      tree,
+      durable: true,
+      pinned: true,
+      expiresAt: null,
+    });
+    return template;
+  } catch (error) {
+    await removeTemplateFiles(house, id, snapshot);
+    throw error;
+  }
+};

@@ -1,0 +1,7 @@
+/** Templates (figures 7 to 9): the language of rules, what becomes of each resource in a clone, what is changed in its memory. */
+export { Places, TEMPLATE_FORMAT, TemplateFacts } from './format.ts';
+export { checkRules, evaluate, joinRules, parseLinks, parseRules, resolvePaths } from './rules/index.ts';
+export type { Hook, RuleSet } from './rules/index.ts';
+export { classifyTemplate } from './classify/template.ts';
+export { applyPokes, findPersonality, pokesFor, prepareImages } from './memory/index.ts';
+export type { Personality, Poke } from './memory/index.ts';
