@@ -8,7 +8,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { median } from '../bench/statistics.ts';
 import { table } from '../bench/table.ts';
-import type { AppView, SleepResult } from '../src/api/index.ts';
+import type { AppView, CloneView, SleepResult, TemplateView } from '../src/api/index.ts';
 import { applicationOf } from '../test/support/application.ts';
 import type { Application } from '../test/support/application.ts';
 import { processesOf } from '../test/support/belongings.ts';
@@ -17,12 +17,13 @@ import { get, httpConnection } from '../test/support/http-client.ts';
 import type { HttpConnection } from '../test/support/http-client.ts';
 import { createLab } from '../test/support/lab.ts';
 import type { Lab } from '../test/support/lab.ts';
-import { heldMb, programsMb } from './demo/machine.ts';
+import { heldMb, ownMb, programsMb } from './demo/machine.ts';
 import { must, step, StepFailed } from './demo/story.ts';
 
 const PORT = 8080;
 const HELD_MB = 400;
 const ROUNDS = 5;
+const CLONES = 10;
 const YAML = 'scripts/demo/appshot.yaml';
 const WEB = fileURLToPath(new URL('demo/web.js', import.meta.url));
 
@@ -148,10 +149,42 @@ const compare = async (scene: Scene): Promise<void> => {
   });
 };
 
+/** Each clone goes on from the template's visits, counts its own in its own Redis, and holds the same memory. */
+const clone = async ({ lab, app, sum }: Scene): Promise<void> => {
+  const visits = async (address: string): Promise<number> =>
+    (JSON.parse((await get(lab.namespace.inside(address, PORT), '/')).body) as Visit).visit;
+  await step(`appshot template create warm --from ${app.name}`, async () => {
+    const made = (
+      await lab.succeed('template', 'create', 'warm', '--from', app.name, '--json')
+    ).json<TemplateView>();
+    return [
+      `${mb(made.memory.layered / 1e6)} that clones share, ${mb(made.memory.copied / 1e6)} that each copies`,
+    ];
+  });
+  await step(`appshot clone warm --count ${CLONES}`, async () => {
+    const words = ['clone', 'warm', '--count', String(CLONES), '--json'];
+    const clones = (await lab.succeed(...words)).json<CloneView[]>();
+    const counted = await Promise.all(clones.map(({ address }) => visits(address)));
+    must(new Set(counted).size === 1, `they should count alike, but counted ${counted.join(', ')}`);
+    const [first] = clones;
+    must(first !== undefined, 'there are no clones');
+    must((await visits(first.address)) === (counted[0] ?? 0) + 1, 'its visits are not its own');
+    const memory = await get(lab.namespace.inside(first.address, PORT), '/memory');
+    must(memory.body === sum, `its ${HELD_MB} MB are not what they were`);
+    const { processes } = await applicationOf(lab, first).inspect();
+    const own = ownMb(processes.map((one) => one.systemPid));
+    return [
+      `${clones.length} of them, each with its own Redis and address, up in ${ms(median(clones.map((one) => one.ms)))} each`,
+      `each holds the same ${HELD_MB} MB, of which ${own.toFixed(1)} MB are its own: what it has written`,
+    ];
+  });
+};
+
 const NEXT = `
 Where to go next
   bin/appshot daemon            start the daemon, then in another terminal:
   bin/appshot run --name web --idle 30s -- node server.js
+  bin/appshot template create warm --from web && bin/appshot clone warm --count 20
   docs/appshot-yaml.md          describe an application of several processes
   npm run bench                 how fast, step by step, and beside what`;
 
@@ -166,6 +199,7 @@ const play = async (): Promise<void> => {
   const scene = await begin(lab);
   await sleep(scene);
   await wake(scene);
+  await clone(scene);
   await compare(scene);
   scene.client.close();
 };

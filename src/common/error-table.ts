@@ -224,6 +224,11 @@ export const ERRORS = {
     'the template {name} cannot be removed: {clones} began from it and share its files',
     'remove them first with `appshot rm`',
   ),
+  LOOP_UNAVAILABLE: fault(
+    503,
+    'the files of a template cannot be mounted from {image}: {reason}',
+    'templates need loop devices: load the module loop, and let /dev/loop-control be there; `appshot doctor` tries them',
+  ),
   TEMPLATE_REFUSED: mistake(
     409,
     1,

@@ -112,7 +112,7 @@ export class Cgroups {
   static open(name: string, directory: string): Cgroups {
     const mounts = mountMissing(parseCgroupMounts(readFileSync('/proc/self/mountinfo', 'utf8')), directory);
     const cgroups = new Cgroups(mounts, name);
-    for (const root of cgroups.#roots) mkdirSync(root, { recursive: true });
+    mkdirSync(cgroups.#unified, { recursive: true });
     for (const path of [mounts.unified, cgroups.#unified]) cgroups.#delegate(path);
     return cgroups;
   }

@@ -6,8 +6,9 @@
  * descriptor by the daemon alone; layers that are in use outlive it, and when the last one goes so does the loop device.
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, truncateSync, writeFileSync } from 'node:fs';
+import { AppShotError } from '../common/index.ts';
 import { run } from '../exec/index.ts';
-import { close, isErrno, mountImage, moveMount, umount } from '../kernel/index.ts';
+import { KernelError, close, isErrno, mountImage, moveMount, umount } from '../kernel/index.ts';
 import type { LayersBeneath } from './root.ts';
 
 /** What is to go into an image. */
@@ -34,9 +35,22 @@ const flush = (path: string): void => {
   }
 };
 
+/** Fails with `LOOP_UNAVAILABLE`. */
+const mount = (image: string, options: { readOnly?: boolean } = {}): number => {
+  try {
+    return mountImage(image, options);
+  } catch (cause) {
+    if (!(cause instanceof KernelError)) throw cause;
+    throw new AppShotError('LOOP_UNAVAILABLE', { image, reason: cause.message }, { cause });
+  }
+};
+
+/** mke2fs is where only root's PATH leads on some machines. */
+const TOOLS = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
+
 /**
- * Makes an image at `path`, which is sparse: `fill` writes into the directory that it is given. Fails with `TOOL_FAILED`, `KernelError`
- * where there are no loop devices, and as `fill` does; what is left at `path` then is nobody's.
+ * Makes an image at `path`, which is sparse: `fill` writes into the directory that it is given. Fails with `TOOL_FAILED`,
+ * `LOOP_UNAVAILABLE`, and as `fill` does; what is left at `path` then is nobody's.
  */
 export const makeLayerImage = async (
   path: string,
@@ -45,12 +59,12 @@ export const makeLayerImage = async (
 ): Promise<void> => {
   writeFileSync(path, '', { mode: 0o600 });
   truncateSync(path, Math.ceil((bytes * 1.05 + files * PER_FILE + SLACK) / BLOCK) * BLOCK);
-  await run('mke2fs', [...FORMAT, ...FEATURES, '-N', String(files + 64), path]);
-  const mount = mountImage(path);
+  await run('mke2fs', [...FORMAT, ...FEATURES, '-N', String(files + 64), path], { env: TOOLS });
+  const mounted = mount(path);
   try {
-    await fill(`/proc/self/fd/${mount}`);
+    await fill(`/proc/self/fd/${mounted}`);
   } finally {
-    close(mount);
+    close(mounted);
   }
   flush(path);
 };
@@ -69,7 +83,7 @@ export class LayerImages {
   #mount(path: string, place: string): Mounted {
     const known = this.#mounted.get(path);
     if (known) return known;
-    const descriptor = mountImage(path, { readOnly: true });
+    const descriptor = mount(path, { readOnly: true });
     if (this.#needsPlace) {
       mkdirSync(place, { recursive: true });
       // A daemon that was killed has left its own.

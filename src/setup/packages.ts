@@ -11,7 +11,15 @@ import type { Report } from './steps.ts';
  * For running: a compiler for the environments' init, the library behind packet filter rules, the keys that sign Debian's
  * archives, and the tools that set-up itself calls.
  */
-const RUNNING = ['debian-archive-keyring', 'gcc', 'gpgv', 'libc6-dev', 'libnftables1', 'util-linux'] as const;
+const RUNNING = [
+  'debian-archive-keyring',
+  'e2fsprogs',
+  'gcc',
+  'gpgv',
+  'libc6-dev',
+  'libnftables1',
+  'util-linux',
+] as const;
 
 /** For the demo, the tests and the benchmarks: the programs that are put to sleep, their clients, and tools that measure. */
 const TESTING = [

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadEngine } from '../../criu/index.ts';
-import { hasGuard } from '../../environments/index.ts';
+import { hasGuard, makeLayerImage } from '../../environments/index.ts';
 import { run } from '../../exec/index.ts';
 import { close, overlay } from '../../kernel/index.ts';
 import { check, degraded, missing, ok } from './finding.ts';
@@ -84,6 +84,24 @@ const tryOverlay = async (dataDir: string): Promise<string> => {
   }
 };
 
+const NO_TEMPLATES = 'no templates can be made or cloned; everything else works';
+
+/** Undefined when it does not work. */
+const tryImage = async (dataDir: string): Promise<string | undefined> => {
+  const parent = nearestExisting(dataDir);
+  const probe = await mkdtemp(join(parent, '.doctor-'));
+  try {
+    await makeLayerImage(join(probe, 'image'), { bytes: 0, files: 1 }, (directory) =>
+      mkdir(join(directory, 'upper')).then(),
+    );
+    return parent;
+  } catch {
+    return undefined;
+  } finally {
+    await rm(probe, { recursive: true, force: true });
+  }
+};
+
 export const kernelChecks: readonly Check[] = [
   ...NAMESPACES.map(namespaceCheck),
   check({
@@ -94,6 +112,15 @@ export const kernelChecks: readonly Check[] = [
     needsRoot: true,
     gather: ({ dataDir }) => tryOverlay(dataDir),
     judge: (parent) => ok(`mounted one with its upper layer in ${parent}`),
+  }),
+  check({
+    name: 'loop devices',
+    meaning: 'templates: clones find the files of theirs in a file system of its own',
+    advice: 'load the module loop, let /dev/loop-control be there, and install e2fsprogs',
+    needsRoot: true,
+    gather: ({ dataDir }) => tryImage(dataDir),
+    judge: (parent) =>
+      parent === undefined ? degraded('none', NO_TEMPLATES) : ok(`mounted an image in ${parent}`),
   }),
   check({
     name: 'checkpoint/restore',
