@@ -221,9 +221,30 @@ export const ProcessView = z
   .openapi('Process');
 export type ProcessView = z.infer<typeof ProcessView>;
 
+/** A variable that a process of a clone keeps as its template had it, and why. */
+export const UnseenVariable = z
+  .object({ pid: z.number(), name: z.string(), reason: z.enum(['absent', 'no room']) })
+  .openapi('UnseenVariable');
+export type UnseenVariable = z.infer<typeof UnseenVariable>;
+
+/** What a clone began from. */
+const CloneOrigin = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    /** Its number among the clones of the template, from 1. */
+    instance: z.number(),
+    unseen: z.array(UnseenVariable),
+  })
+  .openapi('CloneOrigin');
+
 /** `appshot inspect`: what is tracked for a running or saved application (mission A12). */
 export const AppDetail = AppView.extend({
   spec: ChainSpec,
+  /** Null for what is no clone. */
+  template: CloneOrigin.nullable(),
+  /** How often its memory has been cloned. */
+  generation: z.number(),
   environment: z.string().nullable(),
   snapshot: z
     .object({ id: z.string(), takenAt: z.string(), bytes: z.number(), files: z.number() })

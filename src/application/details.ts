@@ -1,7 +1,7 @@
 /** Everything that is tracked for one application (mission A12). */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AppDetail, TopRow } from '../api/index.ts';
+import type { AppDetail, TopRow, UnseenVariable } from '../api/index.ts';
 import type { CgroupUsage, Environment } from '../environments/index.ts';
 import { logFile } from '../harness/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
@@ -9,6 +9,7 @@ import { networkUse } from '../resources/index.ts';
 import type { Reachable } from '../snapshots/index.ts';
 import { describeResources } from './check.ts';
 import type { House } from './context.ts';
+import { generationOf, originOf } from './identity.ts';
 import { reachableOf } from './sleepers.ts';
 import { viewOf } from './views.ts';
 
@@ -26,6 +27,13 @@ const liveUse = (environment: Environment): Reachable => {
 
 const NOTHING: Reachable = { listening: [], connections: [] };
 
+const cloneOrigin = (record: ApplicationRecord): AppDetail['template'] => {
+  const origin = originOf(record);
+  if (!origin) return null;
+  const { id, name, instance } = origin;
+  return { id, name, instance, unseen: (record.data['unseen'] as UnseenVariable[] | undefined) ?? [] };
+};
+
 /** Of a running application from the kernel, of a saved one from what was recorded with its snapshot. */
 export const detailsOf = async (
   house: House,
@@ -39,6 +47,8 @@ export const detailsOf = async (
   return {
     ...viewOf(record),
     spec: record.spec,
+    template: cloneOrigin(record),
+    generation: generationOf(record),
     environment: record.environment,
     snapshot: await snapshotOf(house, record),
     processes: [...live.processes],

@@ -170,6 +170,7 @@ export const wake = async (begun: Begun): Promise<{ result: WakeResult; environm
     memory: work.woken,
     layers: work.layers,
     closeConnections: undefined,
+    ...(work.birth && { unseen: work.birth.unseen }),
     ...(work.force && { forced: work.record.snapshot }),
   });
   work.house.emit('running', record, { data: { ms } });

@@ -1,6 +1,6 @@
 /**
  * Completion in the shell: `appshot completion bash` prints what the shell reads once; from then on it asks `appshot complete --
- * WORDS` for verbs, options, the names of applications and the IDs of their snapshots.
+ * WORDS` for verbs, options, the names of applications and templates, and the IDs of snapshots.
  */
 import { Argument } from 'commander';
 import type { Command } from 'commander';
@@ -46,6 +46,12 @@ const suggest = async (words: string[], command: Command, build: () => Command):
       const argument = verb.arguments.get(name);
       if (argument) argument.handler = (complete) => apps.forEach((app) => complete(app.name, app.state));
     }
+  const templates = await ask(command, (client, signal) => client.templates({ signal }));
+  for (const verb of root.commands.values()) {
+    const argument = verb.arguments.get('template');
+    if (argument)
+      argument.handler = (complete) => templates.forEach(({ name, from }) => complete(name, from.name));
+  }
   const verb = root.commands.get(words[0] ?? '');
   const places = SNAPSHOT.flatMap((name) => verb?.arguments.get(name) ?? []);
   if (verb && places.length > 0) {

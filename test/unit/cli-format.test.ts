@@ -116,6 +116,8 @@ describe('what is printed', () => {
       connections: 1,
       failure: { step: 'dump', code: 'SLEEP_FAILED', message: 'no', at: 'T' },
       lastSleep: null,
+      template: null,
+      generation: 0,
       memory: { mode: 'layer', reason: 'the fastest' },
       lastWake: { ...web, snapshot: 'S1', ms: 12, timings: [{ step: 'restore', ms: 10 }] },
       files: '/var/lib/appshot/apps/01J',

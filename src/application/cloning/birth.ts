@@ -5,6 +5,7 @@
 import { copyFileSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
+import type { UnseenVariable } from '../../api/index.ts';
 import { decodeImage, encodeImage, moveAddress, movePaths } from '../../criu/index.ts';
 import type { Environment } from '../../environments/index.ts';
 import { identityVariables } from '../../harness/index.ts';
@@ -25,20 +26,22 @@ const FILES = 'files.img';
 /** What a clone needs beyond a wake. */
 export interface Birth {
   readonly pokes: readonly Poke[];
+  /** Variables that a process keeps as they were. */
+  readonly unseen: readonly UnseenVariable[];
   readonly hooks: readonly Hook[];
   /** Where links and redirections led for what the template was made from. */
   readonly previous: Places;
 }
 
-const pokesOf = (record: ApplicationRecord, { memory }: TemplateFacts): readonly Poke[] => {
+const pokesOf = (record: ApplicationRecord, { memory }: TemplateFacts): Pick<Birth, 'pokes' | 'unseen'> => {
   const identity = identityOf(record);
-  const { pokes } = pokesFor(memory, {
+  const { pokes, missing } = pokesFor(memory, {
     variables: { ...identityVariables(identity), ...identity.variables },
     hostname: record.hostname,
     generation: generationOf(record),
     random: randomBytes,
   });
-  return pokes;
+  return { pokes, unseen: missing };
 };
 
 /** From where links led for what the template was made from, to where they lead now. */
@@ -88,7 +91,7 @@ export const prepareBirth = (work: Work): void => {
   if (!template) return;
   const { facts, rules } = template;
   if (manifest.kind === 'template') personalise(work, manifest, facts);
-  work.birth = { pokes: pokesOf(record, facts), hooks: rules.hooks, previous: facts.places };
+  work.birth = { ...pokesOf(record, facts), hooks: rules.hooks, previous: facts.places };
 };
 
 /** While its processes are there and none of them runs. */

@@ -239,6 +239,7 @@ export const createTemplate = async (
         data: {},
       };
       await house.registry.addTemplate(template, written);
+      house.emit('template', record, { data: { template: name, snapshot: own } });
       return template;
     } catch (error) {
       await removeTemplateFiles(house, id, own);

@@ -7,6 +7,13 @@ const tellSnapshot = ({ snapshot }: AppDetail): string | undefined =>
     ? undefined
     : `${snapshot.id}, taken ${snapshot.takenAt}, ${formatSize(snapshot.bytes)} in ${snapshot.files} files`;
 
+const tellOrigin = ({ template, generation }: AppDetail): string | undefined => {
+  if (template === null) return generation === 0 ? undefined : `none; generation ${generation}`;
+  const unseen = template.unseen.map(({ pid, name }) => `${name} in process ${pid}`);
+  const old = unseen.length === 0 ? '' : `; as in the template: ${unseen.join(', ')}`;
+  return `${template.name}, clone ${template.instance}, generation ${generation}${old}`;
+};
+
 const tellFailure = ({ failure }: AppDetail): string | undefined =>
   failure === null
     ? undefined
@@ -40,6 +47,7 @@ const formatSummary = (detail: AppDetail): string =>
     address: detail.address,
     hostname: detail.hostname,
     created: detail.createdAt,
+    template: tellOrigin(detail),
     idle: detail.spec.idle === undefined ? undefined : `sleeps after ${formatDuration(detail.spec.idle)}`,
     limits: tellLimits(detail),
     volumes: listOf(
