@@ -4,7 +4,7 @@ export type { Engine } from './engine.ts';
 export { decodeImage, encodeImage } from './images/codec.ts';
 export type { Image, ImageEntry } from './images/codec.ts';
 export { listImages } from './images/directory.ts';
-export { closeConnections, dropFilter, moveAddress } from './images/edits.ts';
+export { closeConnections, dropFilter, forgetSizes, leavePipeSizes, moveAddress } from './images/edits.ts';
 export { ImageError } from './images/error.ts';
 export { IMAGE_KINDS, imageKind } from './images/kinds.ts';
 export type { ImageKind } from './images/kinds.ts';

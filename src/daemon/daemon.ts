@@ -101,7 +101,7 @@ export class Daemon {
   #fillPool(): void {
     const { house } = this.#services;
     const fill = async (): Promise<void> => {
-      const scout = await house.pool.take('');
+      const scout = await house.pool.take();
       await warmUp(this.#shop, house.schema, scout);
       await house.pool.discard(scout);
     };
@@ -270,7 +270,7 @@ const assemble = async (
     emit: (type, record, extra = {}) => {
       events.emit(type, record, extra);
       metrics.count(type, extra.data);
-      if (type === 'running') void scheduler.look();
+      if (type === 'running' && record.spec.idle !== undefined) void scheduler.look();
     },
   };
   const applications = new Applications(house);

@@ -57,6 +57,9 @@ const withOpen = async (place: Buffer, flags: number, use: (fd: number) => unkno
   }
 };
 
+/** They tie a layer to the very directories below it, which the copy's are not. */
+const TIES = new Set(['trusted.overlay.origin', 'trusted.overlay.nlink', 'trusted.overlay.uuid']);
+
 const copyXattr = (from: Buffer, to: Buffer, name: string): void => {
   try {
     setXattr(to, name, getXattr(from, name));
@@ -71,7 +74,7 @@ const giveAttributes = async (from: Buffer, stat: BigIntStats, to: Buffer): Prom
   lchownSync(to, Number(stat.uid), Number(stat.gid));
   if (stat.isFile() || stat.isDirectory()) {
     await withOpen(to, READ, (fd) => fchmodSync(fd, Number(stat.mode & 0o7777n)));
-    for (const name of listXattrs(from)) copyXattr(from, to, name);
+    for (const name of listXattrs(from)) if (!TIES.has(name)) copyXattr(from, to, name);
   }
   setTimes(to, { read: stat.atimeNs, written: stat.mtimeNs });
 };

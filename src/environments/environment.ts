@@ -23,6 +23,7 @@ import {
   setLink,
   setNeighbour,
   withNetworkNamespace,
+  withoutLinkLocal,
 } from '../kernel/index.ts';
 import type { Cgroups } from './cgroups.ts';
 import { Control } from './control.ts';
@@ -147,7 +148,9 @@ export class Environment implements EnvironmentIdentity {
     } finally {
       close(namespace);
     }
-    this.innerLink = linkByName(this.inner, INNER_LINK)?.index ?? 0;
+    const inner = linkByName(this.inner, INNER_LINK);
+    this.innerLink = inner?.index ?? 0;
+    if (inner?.up === false) withoutLinkLocal(this.inner, this.innerLink);
     setLink(this.inner, this.innerLink, { up: true });
   }
 
@@ -205,6 +208,7 @@ export class Environment implements EnvironmentIdentity {
       peerName: INNER_LINK,
       peerNamespaceFd: namespace,
     });
+    withoutLinkLocal(netlink, index);
     // Off the bridge, what an application still sends must reach nobody, and this machine least of all: its answer would wake it.
     setLink(netlink, index, { up: true, strictSource: true });
     return index;

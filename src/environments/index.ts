@@ -5,6 +5,8 @@ export { DUMP_DESCRIPTORS, startOutsideEngine } from './engine-outside.ts';
 export type { OutsideEngine } from './engine-outside.ts';
 export { Environment, PASSED_DESCRIPTORS, startTimeOf } from './environment.ts';
 export type { Workshop } from './environment.ts';
+export { copyShared, giveFiles, sharedRedirects } from './given.ts';
+export type { GivenPath } from './given.ts';
 export { LayerImages, makeLayerImage } from './layer-image.ts';
 export { preparePlaces } from './places.ts';
 export { Pool } from './pool.ts';

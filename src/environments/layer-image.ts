@@ -5,7 +5,8 @@
  * between an application's own layer and this machine's `/` must not be on the machine's file system. A mount is held as a
  * descriptor by the daemon alone; layers that are in use outlive it, and when the last one goes so does the loop device.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { AppShotError } from '../common/index.ts';
 import { run } from '../exec/index.ts';
 import { KernelError, close, isErrno, mountImage, moveMount, umount } from '../kernel/index.ts';
@@ -35,6 +36,24 @@ const flush = (path: string): void => {
   }
 };
 
+/**
+ * Until now the files were in memory: what the disk has no room for is told here alone, as a fault of the loop device. Fails with
+ * `NO_SPACE`, `TOOL_FAILED`.
+ */
+const writeBack = async (path: string, mounted: number): Promise<void> => {
+  try {
+    await run('sync', ['--file-system', `/proc/${process.pid}/fd/${mounted}`]);
+  } catch (cause) {
+    const { bavail, bsize } = statfsSync(path);
+    if (bavail * bsize > SLACK) throw cause;
+    throw new AppShotError(
+      'NO_SPACE',
+      { path: dirname(path), step: 'writing files of a template' },
+      { cause },
+    );
+  }
+};
+
 /** Fails with `LOOP_UNAVAILABLE`. */
 const mount = (image: string, options: { readOnly?: boolean } = {}): number => {
   try {
@@ -49,7 +68,7 @@ const mount = (image: string, options: { readOnly?: boolean } = {}): number => {
 const TOOLS = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
 
 /**
- * Makes an image at `path`, which is sparse: `fill` writes into the directory that it is given. Fails with `TOOL_FAILED`,
+ * Makes an image at `path`, which is sparse: `fill` writes into the directory that it is given. Fails with `NO_SPACE`, `TOOL_FAILED`,
  * `LOOP_UNAVAILABLE`, and as `fill` does; what is left at `path` then is nobody's.
  */
 export const makeLayerImage = async (
@@ -63,6 +82,7 @@ export const makeLayerImage = async (
   const mounted = mount(path);
   try {
     await fill(`/proc/self/fd/${mounted}`);
+    await writeBack(path, mounted);
   } finally {
     close(mounted);
   }

@@ -50,17 +50,13 @@ export class Pool {
   }
 
   /** An environment for an application: at once when one is ready. Fails with `ENVIRONMENT_FAILED`. Call `refill` later. */
-  async take(aid: string): Promise<Environment> {
+  async take(): Promise<Environment> {
     for (const one of this.#expectations)
       if (one.left > 0) {
         one.left -= 1;
         break;
       }
-    const environment = this.#ready.shift() ?? (await this.#wait());
-    void this.#registry
-      .updateEnvironment(environment.id, { aid })
-      .catch((error: unknown) => this.#log.error({ error, environment: environment.id }, 'registry'));
-    return environment;
+    return this.#ready.shift() ?? (await this.#wait());
   }
 
   /**
@@ -135,8 +131,7 @@ export class Pool {
 
   async #register(made: readonly Environment[]): Promise<void> {
     try {
-      for (const { id, pid, startTime } of made)
-        await this.#registry.addEnvironment({ id, pid, startTime, aid: null, data: {} });
+      for (const { id, pid, startTime } of made) await this.#registry.addEnvironment({ id, pid, startTime });
     } catch (error) {
       for (const environment of made) await this.discard(environment);
       throw error;

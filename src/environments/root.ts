@@ -21,7 +21,11 @@ import { cloneTree, close, overlay, setOpaque } from '../kernel/index.ts';
 import type { PlacedMount } from './environment.ts';
 
 /** Where an application finds what belongs to AppShot. */
-const INSIDE = { engine: '/.appshot/engine', log: '/.appshot/log' } as const;
+export const INSIDE = {
+  engine: '/.appshot/engine',
+  log: '/.appshot/log',
+  shared: '/.appshot/shared',
+} as const;
 
 /** The directories of one application, all on one file system. */
 export interface ApplicationFiles {
@@ -47,11 +51,13 @@ export interface RootPlan {
   readonly volumes: readonly VolumeSpec[];
   /** Directories and files of this machine below those that the application has for itself, shown there as its root is. */
   readonly shown: readonly string[];
+  /** What all clones of a template have together, as `copyShared` made it. */
+  readonly shared?: string | undefined;
   /** Files that its memory is mapped from, and where it finds them. */
   readonly memory: readonly { source: string; target: string }[];
 }
 
-const mirrorMode = (from: string, to: string): void => {
+export const mirrorMode = (from: string, to: string): void => {
   const { uid, gid, mode } = statSync(from);
   chownSync(to, uid, gid);
   chmodSync(to, mode & 0o7777);
@@ -61,7 +67,7 @@ const mirrorMode = (from: string, to: string): void => {
  * Makes `path` in the upper layer over `lower` with the owner and mode that each part has there, which it would else cover. Undefined
  * where the application has something else than directories.
  */
-const mirror = (upper: string, path: string, lower = '/'): string | undefined => {
+export const mirror = (upper: string, path: string, lower = '/'): string | undefined => {
   const target = join(upper, relative(lower, path));
   if (path === lower) return target;
   // What the application made a link or a file hides what lies below it here, and must not lead out of its own files.
@@ -204,6 +210,7 @@ export const makeRoot = (plan: RootPlan): MadeRoot => {
       ...plan.shown.flatMap((path, index) => (existsSync(path) ? [shown(path, index)] : [])),
       place(engine, INSIDE.engine, true),
       place(files.log, INSIDE.log),
+      ...(plan.shared === undefined ? [] : [place(plan.shared, INSIDE.shared)]),
       sharedMemory(files),
       ...plan.memory.map(({ source, target }) => place(source, target, true)),
       ...plan.volumes.map((volume) => place(volume.source, volume.target, volume.readOnly)),

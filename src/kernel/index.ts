@@ -10,7 +10,15 @@ export { boottimeNow, monotonicNow } from './clock.ts';
 export { listSockets, listUnixSockets } from './diag.ts';
 export type { InetSocket, SocketState, UnixSocket } from './diag.ts';
 export { dataExtents } from './extents.ts';
-export { createBridge, createVethPair, deleteLink, linkByName, listLinks, setLink } from './links.ts';
+export {
+  createBridge,
+  createVethPair,
+  deleteLink,
+  linkByName,
+  listLinks,
+  setLink,
+  withoutLinkLocal,
+} from './links.ts';
 export type { Link, LinkChange, VethPair } from './links.ts';
 export { cloneTree, mountFilesystem, moveMount, overlay, setOpaque, tmpfs, umount } from './mounts.ts';
 export type { CloneTreeOptions, OverlayOptions, TmpfsOptions } from './mounts.ts';

@@ -22,6 +22,9 @@ const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
 const AF_INET = 2;
 const IFLA_INET_CONF = 1;
+const AF_INET6 = 10;
+const IFLA_INET6_ADDR_GEN_MODE = 8;
+const IN6_ADDR_GEN_MODE_NONE = 1;
 /** Numbers of the settings in /proc/sys/net/ipv4/conf (linux/ip.h). */
 const IPV4_DEVCONF_RP_FILTER = 8;
 const IFF_UP = 1;
@@ -169,6 +172,20 @@ export const setLink = (nl: NetlinkSocket, index: number, change: LinkChange): v
       ...optional(change.strictSource, reversePathAttribute),
     ],
   });
+
+/**
+ * Lets an interface, before it is up, do without a link-local IPv6 address: its announcements and questions would be flooded to every
+ * port of a bridge. Nothing happens where there is no IPv6.
+ */
+export const withoutLinkLocal = (nl: NetlinkSocket, index: number): void => {
+  const mode = attribute(IFLA_INET6_ADDR_GEN_MODE, Buffer.of(IN6_ADDR_GEN_MODE_NONE));
+  const family = nestedAttribute(IFLA_AF_SPEC, [nestedAttribute(AF_INET6, [mode])]);
+  try {
+    nl.request({ name: `RTM_NEWLINK ${index}`, type: RTM_NEWLINK, parts: [body(index), family] });
+  } catch (error) {
+    if (!isErrno(error, 'EAFNOSUPPORT', 'EINVAL', 'EOPNOTSUPP')) throw error;
+  }
+};
 
 /** Deletes an interface; a veth takes its peer along. Throws ENODEV. */
 export const deleteLink = (nl: NetlinkSocket, index: number): void =>

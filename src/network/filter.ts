@@ -144,13 +144,13 @@ export class WakeFilter {
     }
   }
 
-  #known(verb: 'add' | 'delete', address: string): NftCommand {
-    return { [verb]: { element: { family: FAMILY, table: this.#table, name: 'known', elem: [address] } } };
+  #known(verb: 'add' | 'delete', ...elem: string[]): NftCommand {
+    return { [verb]: { element: { family: FAMILY, table: this.#table, name: 'known', elem } } };
   }
 
-  /** The address is an application's: packets to it are delivered, or held. */
-  admit(address: string): void {
-    this.#nft.run([this.#known('add', address)]);
+  /** The addresses are applications': packets to them are delivered, or held. */
+  admit(...addresses: string[]): void {
+    this.#nft.run([this.#known('add', ...addresses)]);
   }
 
   /** The address is nobody's any more. */

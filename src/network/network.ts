@@ -51,6 +51,8 @@ export class Network {
   readonly bridge: Bridge;
   readonly #log: Logger;
   readonly #filter: WakeFilter | undefined;
+  /** Those that the rules know although they have not been connected. */
+  readonly #admitted = new Set<string>();
   readonly #connected = new Map<string, Port>();
   readonly #absent = new Map<string, Absent>();
   #onWanted: (address: string) => void = () => undefined;
@@ -121,6 +123,12 @@ export class Network {
       deleteNeighbour(other.inner, { index: other.innerLink, address });
   }
 
+  /** Addresses that will be connected soon: the rules know all of them after one change, which takes a millisecond. */
+  expect(addresses: readonly string[]): void {
+    this.#filter?.admit(...addresses);
+    for (const address of addresses) this.#admitted.add(address);
+  }
+
   /** Puts the address on the bridge behind this port: held packets flow. */
   connect(address: string, port: Port): void {
     const absent = this.#absent.get(address);
@@ -130,7 +138,7 @@ export class Network {
     this.bridge.attach(port.link, address, macOf(address));
     for (const asker of absent?.askers ?? []) this.#introduce(asker, address);
     if (absent) this.#filter?.open(address, absent.reachable);
-    else this.#filter?.admit(address);
+    else if (!this.#admitted.delete(address)) this.#filter?.admit(address);
   }
 
   #introduce(asker: string, address: string): void {
@@ -148,6 +156,7 @@ export class Network {
   forget(address: string): void {
     const absent = this.#absent.get(address);
     if (absent) this.#filter?.open(address, absent.reachable);
+    this.#admitted.delete(address);
     this.#filter?.dismiss(address);
     this.#absent.delete(address);
     this.#connected.delete(address);

@@ -126,14 +126,8 @@ export interface EnvironmentRecord {
   /** PID of its init on this machine, and that process's start time in clock ticks since boot (`/proc/PID/stat`, field 22). */
   readonly pid: number;
   readonly startTime: number;
-  /** The application in it, null while it waits in the pool. */
-  readonly aid: string | null;
   readonly createdAt: string;
-  readonly data: Readonly<Record<string, unknown>>;
 }
-
-/** `data` is merged key by key, as in `ApplicationChange`. */
-export type EnvironmentChange = Partial<Pick<EnvironmentRecord, 'pid' | 'startTime' | 'aid' | 'data'>>;
 
 export interface Registry {
   /**
@@ -202,8 +196,6 @@ export interface Registry {
   addEnvironment(environment: Omit<EnvironmentRecord, 'createdAt'>): Promise<EnvironmentRecord>;
   /** Oldest first. */
   listEnvironments(): Promise<EnvironmentRecord[]>;
-  /** `undefined` when it is gone. */
-  updateEnvironment(id: string, change: EnvironmentChange): Promise<EnvironmentRecord | undefined>;
   removeEnvironment(id: string): Promise<boolean>;
 
   /** Resolves when everything is written and the file is closed; no method may be called after it. */

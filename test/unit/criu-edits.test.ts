@@ -4,9 +4,11 @@ import { describe, expect, it } from 'vitest';
 import {
   ImageError,
   closeConnections,
+  leavePipeSizes,
   decodeImage,
   dropFilter,
   encodeImage,
+  forgetSizes,
   moveAddress,
 } from '../../src/criu/index.ts';
 import type { Fields, Image, Schema } from '../../src/criu/index.ts';
@@ -226,5 +228,34 @@ describe('connections', () => {
     const before = structuredClone(files);
     expect(closeConnections(files)).toBe(inner.length);
     expect(files).toEqual(before);
+  });
+});
+
+describe('sizes of files', () => {
+  it('are forgotten where others may write to them', () => {
+    const file = (name: string): { message: Fields } => ({ message: { id: 1, reg: { name, size: 4n } } });
+    const entries = [file('/srv/a'), file('/etc/b'), { message: { id: 2, isk: {} } }];
+    const files: Image = { name: 'files.img', magics: [], entries };
+    expect(forgetSizes(files, (path) => path.startsWith('/srv/'))).toBe(1);
+    expect(entries.map(({ message }) => message)).toEqual([
+      { id: 1, reg: { name: '/srv/a' } },
+      { id: 1, reg: { name: '/etc/b', size: 4n } },
+      { id: 2, isk: {} },
+    ]);
+    expect(forgetSizes(files, () => true)).toBe(1);
+    expect(forgetSizes(files, () => true)).toBe(0);
+  });
+});
+
+describe('pipes', () => {
+  it('of the usual size are not given it, unless data fills them', () => {
+    const entries = [
+      { message: { pipeId: 1, bytes: 0, size: 65_536 } },
+      { message: { pipeId: 2, bytes: 0, size: 1_048_576 } },
+      { message: { pipeId: 3, bytes: 5, size: 65_536 } },
+      { message: { pipeId: 4, bytes: 0 } },
+    ];
+    expect(leavePipeSizes({ name: 'pipes-data.img', magics: [], entries })).toBe(1);
+    expect(entries.map(({ message }) => message.size)).toEqual([undefined, 1_048_576, 65_536, undefined]);
   });
 });

@@ -25,7 +25,7 @@ describe('the SQLite registry', () => {
     const first = await openSqliteRegistry(path);
     const { aid } = await first.registerApplication(registrationOf('web', { state: 'running' }));
     const asleep = await first.commitSleep(aid, 1, snapshotOf(aid, 'S1'));
-    await first.addEnvironment({ id: 'E1', pid: 1, startTime: 2, aid: null, data: {} });
+    await first.addEnvironment({ id: 'E1', pid: 1, startTime: 2 });
     await first.close();
     const second = await openSqliteRegistry(path);
     expect(await second.list()).toEqual([asleep]);

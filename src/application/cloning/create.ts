@@ -3,24 +3,32 @@
  * the copy: connections with others, memory that asks to be wiped when it is duplicated. What must differ in each clone is looked
  * for once, and recorded. So a clone needs hardly more than a wake.
  */
-import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RulesSource, TemplateRequest } from '../../api/index.ts';
 import { AppShotError, newId } from '../../common/index.ts';
-import { closeConnections, decodeImage, encodeImage, moveAddress } from '../../criu/index.ts';
+import { closeConnections, decodeImage, encodeImage, leavePipeSizes, moveAddress } from '../../criu/index.ts';
 import { hideInLayer, makeLayerImage } from '../../environments/index.ts';
 import { identityVariables, readOwnRules } from '../../harness/index.ts';
 import type { ApplicationRecord, SnapshotRecord, TemplateRecord } from '../../registry/index.ts';
 import { layerName, materialiseTree, readTree, refold } from '../../snapshots/index.ts';
 import type { Entry, LayerEntry, Manifest } from '../../snapshots/index.ts';
-import { TEMPLATE_FORMAT, classifyTemplate, findPersonality, prepareImages } from '../../templates/index.ts';
+import {
+  TEMPLATE_FORMAT,
+  classifyTemplate,
+  expandOverrides,
+  findPersonality,
+  needsFiles,
+  prepareImages,
+} from '../../templates/index.ts';
 import type { Places, RuleSet, TemplateFacts } from '../../templates/index.ts';
 import type { Applications } from '../applications.ts';
 import type { House } from '../context.ts';
 import { generationOf, identityOf, originOf, placesOf } from '../identity.ts';
 import { resolveSnapshot, snapshotOrLatest } from '../resolve.ts';
-import { evaluateRules, readRules } from './evaluate.ts';
+import { environmentOf, evaluateRules, readRules } from './evaluate.ts';
+import { forgetShared, makeShared, sharedPaths } from './shared.ts';
 
 const FILES = 'files.img';
 /** Bytes of memory beside its layers with which a template may do: each clone copies them. */
@@ -74,7 +82,9 @@ const shouldFold = (
 /** The variables that clones will see with other values, with those that they have now. */
 const variablesOf = (record: ApplicationRecord, rules: RuleSet): Record<string, string> => {
   const identity = identityOf(record);
-  const set = Object.fromEntries(rules.variables.map(({ name }) => [name, identity.variables[name] ?? '']));
+  // What is set by rules that came after the start has the value that it was started with.
+  const known: Record<string, string> = { ...environmentOf(record.spec), ...identity.variables };
+  const set = Object.fromEntries(rules.variables.map(({ name }) => [name, known[name] ?? '']));
   return { ...identityVariables(identity), ...set };
 };
 
@@ -87,6 +97,15 @@ const prepareSockets = ({ schema }: House, images: string, address: string): boo
   return moveAddress(files, address, address) > 0;
 };
 
+const preparePipes = ({ schema }: House, images: string): void => {
+  for (const name of ['pipes-data.img', 'fifo-data.img']) {
+    const path = join(images, name);
+    if (!existsSync(path)) continue;
+    const data = decodeImage(schema, name, readFileSync(path));
+    if (leavePipeSizes(data) > 0) writeFileSync(path, encodeImage(schema, data));
+  }
+};
+
 const placesFor = ({ record, rules, manifest }: Source): Places => {
   const known = placesOf(record);
   return known ?? evaluateRules(rules, identityOf(record), manifest.application.spec).places;
@@ -95,10 +114,16 @@ const placesFor = ({ record, rules, manifest }: Source): Places => {
 const describe = async (
   house: House,
   source: Source,
-  { name, images, layers }: { name: string; images: string; layers: readonly LayerEntry[] },
+  {
+    name,
+    images,
+    layers,
+    entries,
+  }: { name: string; images: string; layers: readonly LayerEntry[]; entries: readonly Entry[] },
 ): Promise<TemplateFacts> => {
   const { record, manifest, rules, sources } = source;
   const bound = prepareSockets(house, images, manifest.application.address);
+  preparePipes(house, images);
   const memory = await findPersonality({
     images,
     descriptors: house.engine.descriptors,
@@ -110,9 +135,24 @@ const describe = async (
   });
   prepareImages(house.schema, images, memory);
   const places = placesFor(source);
-  const { resources, refusals } = classifyTemplate({ schema: house.schema, images, manifest, rules, places });
+  const ruled = expandOverrides({
+    entries: needsFiles(rules) ? entries : [],
+    shown: manifest.application.shown,
+    volumes: manifest.application.spec.volumes,
+    rules,
+    places,
+  });
+  const { schema } = house;
+  const { resources, refusals } = classifyTemplate({ schema, images, manifest, rules, places, ruled });
   if (refusals.length > 0)
     throw new AppShotError('TEMPLATE_REFUSED', { name: record.name, reasons: refusals.join('; ') });
+  const overrides = {
+    memory: ruled.memory,
+    paths: ruled.paths.map(({ path, kind, class: chosen }) => ({ path, kind, class: chosen })),
+  };
+  const shared = sharedPaths({ overrides });
+  if (shared.length > 0)
+    forgetShared(schema, images, (path) => shared.some((one) => path === one || path.startsWith(`${one}/`)));
   const from = { aid: record.aid, name: record.name, template: originOf(record)?.name ?? null };
   return {
     format: TEMPLATE_FORMAT,
@@ -122,6 +162,7 @@ const describe = async (
     rules: [...sources],
     links: record.spec.links ?? [],
     places,
+    overrides,
     bound,
     resources: [...resources],
     memory,
@@ -131,7 +172,7 @@ const describe = async (
 const writeSnapshot = async (
   house: House,
   source: Source,
-  { id, name, snapshot }: { id: string; name: string; snapshot: string },
+  { id, name, snapshot, entries }: { id: string; name: string; snapshot: string; entries: readonly Entry[] },
 ): Promise<SnapshotRecord> => {
   const { manifest } = source;
   const { path, digest, bytes } = await house.store.create(snapshot, async (images) => {
@@ -151,7 +192,7 @@ const writeSnapshot = async (
       parent: source.snapshot.id,
       memory: { layers, copied: copied(images) },
       reachable: { ...manifest.reachable, connections: [] },
-      template: await describe(house, source, { name, images, layers }),
+      template: await describe(house, source, { name, images, layers, entries }),
     };
   });
   return {
@@ -180,12 +221,12 @@ const contentsOf = (entries: readonly Entry[]): { bytes: number; files: number }
 const dataOf = ({ parts = [] }: Extract<Entry, { type: 'file' }>): number =>
   parts.reduce((sum, [, length]) => sum + length + 2 * BLOCK, BLOCK);
 
-/** The files that all clones will have below their own. */
+/** Makes the files that all clones will have below their own; returns the entries of their tree. */
 export const makeTemplateFiles = async (
   house: House,
   id: string,
   { tree, snapshot, foreign }: { tree: string; snapshot: string; foreign: boolean },
-): Promise<void> => {
+): Promise<readonly Entry[]> => {
   const { directory, image } = house.layout.template(id);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const { roots, entries } = await readTree(house.objects, tree, snapshot);
@@ -195,6 +236,7 @@ export const makeTemplateFiles = async (
     await materialiseTree(house.objects, tree, targets, { snapshot, foreign });
     hideInLayer(join(root, 'upper'), house.hidden);
   });
+  return entries;
 };
 
 /** Nothing is left of a template that could not be made. */
@@ -227,9 +269,11 @@ export const createTemplate = async (
     const manifest = await house.store.verify(snapshot);
     const [id, own] = [newId(), newId()];
     try {
-      await makeTemplateFiles(house, id, { tree: snapshot.tree, snapshot: snapshot.id, foreign: false });
+      const files = { tree: snapshot.tree, snapshot: snapshot.id, foreign: false };
+      const entries = await makeTemplateFiles(house, id, files);
       const source = { record, snapshot, manifest, rules, sources };
-      const written = await writeSnapshot(house, source, { id, name, snapshot: own });
+      const written = await writeSnapshot(house, source, { id, name, snapshot: own, entries });
+      await makeShared(house, id, house.store.read(written));
       const template = {
         id,
         name,

@@ -8,6 +8,7 @@ import type {
 } from '../../api/index.ts';
 import { AppShotError } from '../../common/index.ts';
 import type { ApplicationRecord, TemplateRecord } from '../../registry/index.ts';
+import { orNoSpace } from '../../snapshots/index.ts';
 import type { Applications } from '../applications.ts';
 import type { House } from '../context.ts';
 import { originOf } from '../identity.ts';
@@ -68,7 +69,17 @@ export class Templates {
   }
 
   async create(request: TemplateRequest): Promise<TemplateView> {
-    return this.viewOf(await createTemplate(this.#house, this.#applications, request));
+    const made = createTemplate(this.#house, this.#applications, request);
+    return this.viewOf(await this.#nameFullDisk(made, 'making a template'));
+  }
+
+  /** Anything that is written can find the disk full. */
+  async #nameFullDisk<T>(work: Promise<T>, step: string): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      throw orNoSpace(error, this.#house.layout.directory, step);
+    }
   }
 
   /** Fails with `TEMPLATE_IN_USE` while clones have its files below their own. */
@@ -90,9 +101,13 @@ export class Templates {
 
   /**
    * New applications from a template (figure 9); they run unless they are to sleep. All of them, or none. Fails with
-   * `TEMPLATE_NOT_FOUND`, `NAME_TAKEN`, `ADDRESSES_EXHAUSTED`, `HOOK_FAILED`, and as a wake does.
+   * `TEMPLATE_NOT_FOUND`, `NAME_TAKEN`, `ADDRESSES_EXHAUSTED`, `NO_SPACE`, `HOOK_FAILED`, and as a wake does.
    */
-  async clone(nameOrId: string, request: CloneRequest): Promise<CloneView[]> {
+  clone(nameOrId: string, request: CloneRequest): Promise<CloneView[]> {
+    return this.#nameFullDisk(this.#clone(nameOrId, request), 'cloning');
+  }
+
+  async #clone(nameOrId: string, request: CloneRequest): Promise<CloneView[]> {
     const { id } = await this.find(nameOrId);
     const house = this.#house;
     // The template is there until its clones are registered, and from then on they keep it.
@@ -101,7 +116,9 @@ export class Templates {
       return { mould: found, registered: await register(house, found, request) };
     });
     if (request.offline) return replicate(house, this.#applications, mould, registered);
-    if (!request.asleep) (house.pool as any).expect?.(registered.length);
-    return bringUpAll(house, this.#applications, mould, registered, request);
+    // Made ahead, beside the wakes that need them.
+    using _expected = request.asleep ? undefined : house.pool.expect(registered.length);
+    if (!request.asleep) house.network.expect(registered.map(({ address }) => address));
+    return await bringUpAll(house, this.#applications, mould, registered, request);
   }
 }

@@ -1,7 +1,7 @@
 /** Changes to decoded images that make a dump restorable in another place than it was taken from. */
 import { isIPv4 } from 'node:net';
 import type { Fields } from '../schema.ts';
-import { bytesIn, has, numberIn, numbers, part, parts } from './access.ts';
+import { bytesIn, has, numberIn, numbers, part, parts, textIn } from './access.ts';
 import { addressText, ipv4At, ipv4Word } from './addresses.ts';
 import type { Image } from './codec.ts';
 import { ImageError } from './error.ts';
@@ -107,6 +107,22 @@ export const moveAddress = (files: Image, from: string, to: string): number => {
   return moved.length;
 };
 
+/** What the kernel gives a pipe by itself: 16 pages. Source: pipe(7). */
+const PIPE_SIZE = 65_536;
+
+/**
+ * Lets pipes of a `pipes-data.img` or `fifo-data.img` that have the usual size come back without being given it: a user with many
+ * pipes gets smaller ones (`/proc/sys/fs/pipe-user-pages-soft`), and is refused who asks for more. Those that hold data keep theirs.
+ * Returns how many there are.
+ */
+export const leavePipeSizes = (data: Image): number => {
+  const usual = data.entries.filter(
+    ({ message }) => numberIn(message, 'size') === PIPE_SIZE && numberIn(message, 'bytes') === 0,
+  );
+  for (const { message } of usual) delete message['size'];
+  return usual.length;
+};
+
 /** Whether both ends of a connection are the application's own. */
 const isInner = (socket: Fields): boolean => {
   const [local, remote] = ['srcAddr', 'dstAddr'].map((field) => addressText(numbers(socket, field)));
@@ -127,4 +143,17 @@ export const closeConnections = (files: Image): number => {
     else Object.assign(socket, { state: CLOSED, srcPort: 0, dstPort: 0 });
   }
   return inner;
+};
+
+/**
+ * Takes from a `files.img` what it says of the size of files for which `isShared` holds: others write to them while the application
+ * sleeps. Returns how many entries were changed.
+ */
+export const forgetSizes = (files: Image, isShared: (path: string) => boolean): number => {
+  const found = files.entries
+    .map(({ message }) => part(message, 'reg'))
+    .filter((file) => file !== undefined)
+    .filter((file) => has(file, 'size') && isShared(textIn(file, 'name')));
+  for (const file of found) delete file['size'];
+  return found.length;
 };

@@ -119,7 +119,6 @@ export const openSqliteRegistry = async (path: string): Promise<Registry> => {
 
     addEnvironment: (environment) => quickly(() => environments.add(environment)),
     listEnvironments: () => read(() => environments.list()),
-    updateEnvironment: (id, change) => quickly(() => environments.update(id, change)),
     removeEnvironment: (id) => quickly(() => environments.remove(id)),
 
     close: async () => store.close(),
