@@ -12,7 +12,7 @@ import {
 } from '../snapshots/index.ts';
 import type { FileToIdentify, Fingerprint, Manifest } from '../snapshots/index.ts';
 import type { House, Work } from './context.ts';
-import { withFilesBeneath } from './identity.ts';
+import { isShared, withFilesBeneath } from './identity.ts';
 import { mappingsOf } from './processes.ts';
 
 /** What AppShot itself shows to applications: its program, and the layers of their memory. */
@@ -21,6 +21,7 @@ const OWN_FILES = '/.appshot/';
 /** Whether a file is the application's own: then it travels with the snapshot. */
 const isOwn = (house: House, record: ApplicationRecord, path: string): boolean =>
   path.startsWith('/dev/shm/') ||
+  isShared(record, path) ||
   existsSync(join(house.layout.application(record.aid).upper, path)) ||
   withFilesBeneath(
     house,

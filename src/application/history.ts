@@ -5,6 +5,8 @@ import type { ApplicationRecord, SnapshotRecord } from '../registry/index.ts';
 import type { Applications } from './applications.ts';
 import type { House } from './context.ts';
 import { diffSnapshots } from './diff.ts';
+import type { Manifest } from '../snapshots/index.ts';
+import { whyNoSecond } from '../templates/index.ts';
 import { resolveSnapshot, snapshotOrLatest } from './resolve.ts';
 import { connectionsOf, rewindResting } from './rewind.ts';
 import { settleIn } from './settle-in.ts';
@@ -87,7 +89,18 @@ export class History {
     return snapshotOrLatest(this.#house, record, prefix);
   }
 
-  /** A new application from a snapshot, or from what runs now; it runs. Fails with `NAME_TAKEN`, `NO_SNAPSHOT`, and as a wake does. */
+  /** While the source has, or would have when it wakes, what only one application can have, the engine would wait for it for ever. */
+  #refuseSecond({ name, state }: ApplicationRecord, source: SnapshotRecord, { application }: Manifest): void {
+    if (state === 'stopped' || state === 'failed') return;
+    const { schema, store } = this.#house;
+    const reasons = whyNoSecond(schema, store.images(source), application.spec.volumes);
+    if (reasons.length > 0) throw new AppShotError('FORK_REFUSED', { name, reasons: reasons.join('; ') });
+  }
+
+  /**
+   * A new application from a snapshot, or from what runs now; it runs. Fails with `NAME_TAKEN`, `NO_SNAPSHOT`, `FORK_REFUSED`, and as a
+   * wake does.
+   */
   async fork(
     nameOrAid: string,
     prefix: string | undefined,
@@ -96,14 +109,17 @@ export class History {
     const begun = performance.now();
     const house = this.#house;
     if (await house.registry.find(name)) throw new AppShotError('NAME_TAKEN', { name });
-    const source = await this.#sourceOf(await this.#applications.find(nameOrAid), prefix);
+    const origin = await this.#applications.find(nameOrAid);
+    const source = await this.#sourceOf(origin, prefix);
     await house.keeper.settled(source.id);
     // What it begins from must not be removed meanwhile.
     const { known, record, snapshot } = await house.keeper.exclusively(async () => {
       const found = await resolveSnapshot(house, source.id);
       if (found.tree === null) throw new AppShotError('SNAPSHOT_WITHOUT_FILES', { snapshot: found.id });
+      const manifest = await house.store.verify(found);
+      this.#refuseSecond(origin, found, manifest);
       const made = await settleIn(house, {
-        manifest: await house.store.verify(found),
+        manifest,
         image: (file) => house.store.file(found, file),
         kind: 'fork',
         parent: found.id,

@@ -22,6 +22,19 @@ export const originOf = ({ data }: Pick<ApplicationRecord, 'data'>): Origin | un
 export const placesOf = ({ data }: Pick<ApplicationRecord, 'data'>): Places | undefined =>
   data['places'] as Places | undefined;
 
+/** The paths of a clone that lead to what all clones of its template have together, by number. */
+export const sharedOf = ({ data }: Pick<ApplicationRecord, 'data'>): readonly string[] =>
+  (data['shared'] as string[] | undefined) ?? [];
+
+/** Whether a path lies in what an application has together with others. */
+export const isShared = (record: Pick<ApplicationRecord, 'data'>, path: string): boolean =>
+  sharedOf(record).some((one) => path === one || path.startsWith(`${one}/`));
+
+/** Whether others may write to a path while an application sleeps: on a volume, or in what it has together with them. */
+export const isCommon = (record: Pick<ApplicationRecord, 'data' | 'spec'>, path: string): boolean =>
+  isShared(record, path) ||
+  record.spec.volumes.some(({ target }) => path === target || path.startsWith(`${target}/`));
+
 /** How often the memory of an application has been cloned. */
 export const generationOf = ({ data }: Pick<ApplicationRecord, 'data'>): number =>
   Number(data['generation'] ?? 0);

@@ -235,6 +235,12 @@ export const ERRORS = {
     'no template can be made from {name}: {reasons}',
     'have the application let go of it, and try again',
   ),
+  FORK_REFUSED: mistake(
+    409,
+    1,
+    'the application {name} cannot be forked: {reasons}',
+    'have it let go of that, or stop it: a rewind needs no second one',
+  ),
   HOOK_FAILED: fault(
     500,
     '{hook} of the clone {name} failed: {reason}',

@@ -4,9 +4,9 @@ import { AppShotError } from '../common/index.ts';
 export const corrupt = (snapshot: string, file: string, reason: string, cause?: unknown): AppShotError =>
   new AppShotError('SNAPSHOT_CORRUPT', { snapshot, file, reason }, { cause });
 
-const FULL = /\b(ENOSPC|EDQUOT)\b/;
+const FULL = /\b(ENOSPC|EDQUOT)\b|No space left on device/;
 
-/** Whether a disk was full. A thread's error has lost its code on the way, but not its words. */
+/** Whether a disk was full. A thread's error has lost its code on the way, and a tool's has none, but not its words. */
 export const isFull = (error: unknown): boolean => {
   const { code = '', message } = error as NodeJS.ErrnoException;
   return FULL.test(code) || FULL.test(message);

@@ -7,7 +7,7 @@ export {
   refuseDifferences,
 } from './fingerprint/index.ts';
 export type { Difference, FileToIdentify, Machine, MappedFile } from './fingerprint/index.ts';
-export { corrupt } from './failures.ts';
+export { corrupt, orNoSpace } from './failures.ts';
 export { Layout } from './layout.ts';
 export type { ApplicationPaths, TemplatePaths } from './layout.ts';
 export { Manifest, SNAPSHOT_FORMAT } from './manifest.ts';
@@ -28,5 +28,6 @@ export type { RetainedSnapshot, RetentionPolicy } from './retention.ts';
 export { SnapshotStore } from './store.ts';
 export type { Known, StoreOptions, Written } from './store.ts';
 export type { Entry } from './tree/index.ts';
+export { blankTree, isWhiteout } from './tree/index.ts';
 export { captureTree, diffTrees, materialiseTree, readTree, treeObjects, verifyTree } from './tree/index.ts';
 export type { Root, Tree, TreeIndex } from './tree/index.ts';

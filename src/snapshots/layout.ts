@@ -25,6 +25,8 @@ export interface TemplatePaths {
   /** Its files, as a file system that is mounted read-only, and a place for that. */
   readonly image: string;
   readonly place: string;
+  /** What all of its clones read and write, by number. */
+  readonly shared: string;
 }
 
 export class Layout {
@@ -85,7 +87,8 @@ export class Layout {
 
   template(id: string): TemplatePaths {
     const directory = join(this.templates, id);
-    return { directory, image: join(directory, 'files.ext4'), place: join(directory, 'files') };
+    const below = (name: string): string => join(directory, name);
+    return { directory, image: below('files.ext4'), place: below('files'), shared: below('shared') };
   }
 
   layer(digest: string): string {

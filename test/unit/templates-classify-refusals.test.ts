@@ -61,7 +61,7 @@ describe('a template', () => {
 describe('on a volume, which all clones share', () => {
   it('must be no lock that keeps others out', () => {
     const reason =
-      'web (1001) has locked /data/lock, which lies on a volume: only one clone could hold the lock';
+      'web (1001) has locked /data/lock, which lies on a volume: only one application could hold the lock';
     expect(refusals(inputOf(lock({}), onVolume))).toEqual([reason]);
     expect(refusals(inputOf(lock({ kind: 'lease', exclusive: false }), onVolume))).toEqual([reason]);
     expect(refusals(inputOf(lock({ exclusive: false }), onVolume))).toEqual([]);
@@ -77,8 +77,8 @@ describe('on a volume, which all clones share', () => {
       socket('unix', '/run/web', '', 'listening'),
     ];
     expect(refusals(inputOf({ objects }, onVolume))).toEqual([
-      "web (1001) has the fifo /data/fifo, which lies on a volume: clones would read each other's data",
-      'web (1001) has the Unix socket /data/web, which lies on a volume: only one clone could have it',
+      "web (1001) has the fifo /data/fifo, which lies on a volume: applications would read each other's data",
+      'web (1001) has the Unix socket /data/web, which lies on a volume: only one application could have it',
     ]);
   });
 });

@@ -1,6 +1,8 @@
 /** Making clones: registered together, each given its files, then woken as any sleeper is, a few at a time. */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ChainSpec, CloneRequest, CloneView } from '../../api/index.ts';
+import { AppShotError } from '../../common/index.ts';
 import { makeApplicationFiles } from '../../environments/index.ts';
 import { logFile, writeIdentityFiles } from '../../harness/index.ts';
 import type { ApplicationRecord, Registration, TemplateRecord } from '../../registry/index.ts';
@@ -13,6 +15,8 @@ import { viewOf } from '../views.ts';
 import { evaluateRules } from './evaluate.ts';
 import { templateIn } from './facts.ts';
 import type { KnownTemplate } from './facts.ts';
+import { giveRuled, sharedPaths } from './shared.ts';
+import type { TemplateFacts } from '../../templates/index.ts';
 
 /** How many are made at once: the engine works for each while the daemon works for another. */
 const LANES = 4;
@@ -38,12 +42,14 @@ const nameOf = (base: string, number: number): string =>
 
 const specOf = ({ manifest, facts }: Mould, name: string): ChainSpec => {
   const { aid: _aid, address: _address, ...spec } = manifest.application.spec;
-  return { ...spec, name, hostname: name, rules: facts.rules, links: facts.links };
+  const own = facts.overrides.memory === 'duplicate' ? { memory: 'copy' as const } : {};
+  return { ...spec, ...own, name, hostname: name, rules: facts.rules, links: facts.links };
 };
 
 /** A clone before it has an address. */
 const registrationOf = (house: House, mould: Mould, name: string, instance: number): Registration => {
   const { template, manifest, facts } = mould;
+  const shared = sharedPaths(facts);
   return {
     name,
     hostname: name,
@@ -56,6 +62,7 @@ const registrationOf = (house: House, mould: Mould, name: string, instance: numb
         generation: facts.generation + 1,
         rootPid: manifest.processes.root,
         shown: manifest.application.shown,
+        ...(shared.length > 0 && { shared }),
       },
     },
   };
@@ -79,12 +86,13 @@ export const register = async (
 };
 
 /** Its own directories, over those of the template. */
-const makeFiles = (house: House, record: ApplicationRecord): void => {
+const makeFiles = async (house: House, record: ApplicationRecord, facts: TemplateFacts): Promise<void> => {
   const paths = house.layout.application(record.aid);
   mkdirSync(paths.engineLog, { recursive: true });
   withFilesBeneath(house, record, (beneath) =>
     makeApplicationFiles(paths, house.hidden, record.data['shown'] as string[], beneath),
   );
+  await giveRuled(house, record, facts);
   writeIdentityFiles(paths.upper, identityOf(record));
   for (const { name } of record.spec.processes)
     for (const stream of ['stdout', 'stderr'] as const) writeFileSync(logFile(paths.log, name, stream), '');
@@ -93,7 +101,7 @@ const makeFiles = (house: House, record: ApplicationRecord): void => {
 /** A registered clone becomes one that sleeps, and would wake as itself. Fails with `BAD_RULES`, `LINK_OUTSIDE`, `NO_SPACE`. */
 const settleClone = async (
   house: House,
-  { manifest, rules, template }: Mould,
+  { manifest, rules, template, facts }: Mould,
   registered: ApplicationRecord,
 ): Promise<ApplicationRecord> => {
   const { places, variables } = evaluateRules(rules, identityOf(registered), registered.spec);
@@ -102,7 +110,7 @@ const settleClone = async (
     ...(Object.keys(variables).length > 0 && { variables }),
     ...(places.links.length + places.redirects.length > 0 && { places }),
   };
-  makeFiles(house, { ...registered, data: { ...registered.data, ...data } });
+  await makeFiles(house, { ...registered, data: { ...registered.data, ...data } }, facts);
   const asleep = await house.registry.transition(registered.aid, { states: ['registered'] }, 'asleep', {
     data,
   });
@@ -157,6 +165,35 @@ const inLanes = async <T, R>(tasks: readonly T[], take: (task: T) => Promise<R>)
   return results;
 };
 
+/** How often a full disk is tried again, in ms. */
+const AGAIN = 250;
+
+const discardLater = async (house: House, applications: Applications, aid: string): Promise<void> => {
+  for (;;) {
+    // The daemon may end meanwhile.
+    await delay(AGAIN, undefined, { ref: false });
+    try {
+      return await applications.discard(aid);
+    } catch (err) {
+      if (err instanceof AppShotError && err.code === 'NO_SPACE') continue;
+      return house.log.error({ err, aid }, 'a clone was left behind');
+    }
+  }
+};
+
+/** Those of which the registry has no room to say that they are gone go as soon as it has. */
+export const discardAll = async (
+  house: House,
+  applications: Applications,
+  registered: readonly ApplicationRecord[],
+): Promise<void> => {
+  for (const { aid } of registered)
+    await applications.discard(aid).catch((err: unknown) => {
+      house.log.warn({ err, aid }, 'a clone that could not come up is still there');
+      void discardLater(house, applications, aid);
+    });
+};
+
 /** All of them, or none: what had come up goes again when one fails. */
 export const bringUpAll = async (
   house: House,
@@ -168,10 +205,7 @@ export const bringUpAll = async (
   try {
     return await inLanes(registered, (one) => bringUp(house, applications, mould, one, options));
   } catch (error) {
-    for (const { aid } of registered)
-      await applications
-        .discard(aid)
-        .catch((err: unknown) => house.log.error({ err, aid }, 'a clone was left behind'));
+    await discardAll(house, applications, registered);
     throw error;
   }
 };

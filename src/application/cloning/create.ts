@@ -25,10 +25,10 @@ import {
 import type { Places, RuleSet, TemplateFacts } from '../../templates/index.ts';
 import type { Applications } from '../applications.ts';
 import type { House } from '../context.ts';
-import { generationOf, identityOf, originOf, placesOf } from '../identity.ts';
+import { generationOf, identityOf, isShared, originOf, placesOf } from '../identity.ts';
 import { resolveSnapshot, snapshotOrLatest } from '../resolve.ts';
 import { environmentOf, evaluateRules, readRules } from './evaluate.ts';
-import { forgetShared, makeShared, sharedPaths } from './shared.ts';
+import { forgetCommon, makeShared, sharedPaths } from './shared.ts';
 
 const FILES = 'files.img';
 /** Bytes of memory beside its layers with which a template may do: each clone copies them. */
@@ -151,8 +151,7 @@ const describe = async (
     paths: ruled.paths.map(({ path, kind, class: chosen }) => ({ path, kind, class: chosen })),
   };
   const shared = sharedPaths({ overrides });
-  if (shared.length > 0)
-    forgetShared(schema, images, (path) => shared.some((one) => path === one || path.startsWith(`${one}/`)));
+  if (shared.length > 0) forgetCommon(schema, images, (path) => isShared({ data: { shared } }, path));
   const from = { aid: record.aid, name: record.name, template: originOf(record)?.name ?? null };
   return {
     format: TEMPLATE_FORMAT,

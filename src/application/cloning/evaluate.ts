@@ -31,7 +31,7 @@ export const readRulesOf = ({ rules = [], links = [] }: Pick<ChainSpec, 'rules' 
   readRules(rules, links);
 
 /** The environment that the application was given; of several processes, the first one's counts. */
-const environmentOf = ({ processes }: Pick<ChainSpec, 'processes'>): Record<string, string> =>
+export const environmentOf = ({ processes }: Pick<ChainSpec, 'processes'>): Record<string, string> =>
   Object.assign({}, ...processes.toReversed().map(({ environment }) => environment)) as Record<
     string,
     string

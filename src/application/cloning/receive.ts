@@ -3,10 +3,13 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { newId } from '../../common/index.ts';
 import type { TemplateRecord } from '../../registry/index.ts';
+import { corrupt } from '../../snapshots/index.ts';
 import type { Manifest } from '../../snapshots/index.ts';
+import { missingPath } from '../../templates/index.ts';
 import type { House } from '../context.ts';
 import { makeTemplateFiles, removeTemplateFiles } from './create.ts';
 import { templateIn } from './facts.ts';
+import { makeShared } from './shared.ts';
 
 /** Its layers and the contents of its files have arrived. Nothing is left of it when this fails. Fails with `TEMPLATE_TAKEN`, `NO_SPACE`. */
 export const receiveTemplate = async (
@@ -20,7 +23,12 @@ export const receiveTemplate = async (
   const [id, snapshot] = [newId(), newId()];
   const name = wanted ?? facts.name;
   try {
-    await makeTemplateFiles(house, id, { tree: manifest.tree, snapshot: manifest.id, foreign: true });
+    const files = { tree: manifest.tree, snapshot: manifest.id, foreign: true };
+    const entries = await makeTemplateFiles(house, id, files);
+    const missing = missingPath(facts.overrides, entries, manifest.application.shown);
+    if (missing !== undefined)
+      throw corrupt(manifest.id, 'manifest.json', `template.overrides: its files have no ${missing}`);
+    await makeShared(house, id, manifest);
     const { path, digest, bytes } = await house.store.create(snapshot, async (images) => {
       for (const { name: file } of manifest.files)
         copyFileSync(image(file), join(images, file.slice('images/'.length)));

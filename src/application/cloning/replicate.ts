@@ -10,8 +10,10 @@ import { identityOf, originOf } from '../identity.ts';
 import { settleRegistered } from '../settle-in.ts';
 import { viewOf } from '../views.ts';
 import { personaliseFiles } from './birth.ts';
+import { discardAll } from './clone.ts';
 import type { Mould } from './clone.ts';
 import { evaluateRules } from './evaluate.ts';
+import { blankedTree } from './shared.ts';
 
 const replicateOne = async (
   house: House,
@@ -22,12 +24,12 @@ const replicateOne = async (
   const evaluated = evaluateRules(rules, identityOf(registered), registered.spec);
   const own = await house.registry.update(registered.aid, {
     snapshot: null,
-    data: { ...evaluated, template: { ...origin, tree: null } },
+    data: { ...evaluated, template: { ...origin, tree: null }, shared: undefined },
   });
   const known = await house.registry.getSnapshot(template.snapshot);
   if (!known) throw new Error(`the template ${template.name} has lost its snapshot`);
   const { record } = await settleRegistered(house, own, {
-    manifest,
+    manifest: { ...manifest, tree: await blankedTree(house, manifest, facts) },
     image: (file) => house.store.file(known, file),
     kind: 'clone',
     parent: manifest.id,
@@ -58,7 +60,7 @@ export const replicate = async (
     }
     return views;
   } catch (error) {
-    for (const { aid } of registered) await applications.discard(aid);
+    await discardAll(house, applications, registered);
     throw error;
   }
 };

@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppShotError } from '../../common/index.ts';
 import { logTail } from '../../criu/index.ts';
-import { makeApplicationFiles, makeRoot, preparePlaces, shownPaths } from '../../environments/index.ts';
+import {
+  makeApplicationFiles,
+  makeRoot,
+  preparePlaces,
+  sharedRedirects,
+  shownPaths,
+} from '../../environments/index.ts';
 import type { Environment } from '../../environments/index.ts';
 import { launchChain, logFile, writeIdentityFiles } from '../../harness/index.ts';
 import { isErrno } from '../../kernel/index.ts';
@@ -14,10 +20,11 @@ import { proclaim } from '../cloning/birth.ts';
 import { evaluateRules, readRulesOf } from '../cloning/evaluate.ts';
 import { environmentOf } from '../context.ts';
 
-import type { Work } from '../context.ts';
-import { identityOf, placesOf, withFilesBeneath } from '../identity.ts';
+import type { House, Work } from '../context.ts';
+import { identityOf, originOf, placesOf, sharedOf, withFilesBeneath } from '../identity.ts';
 import { memoryMounts } from '../memory.ts';
 import { shownOf } from '../provision.ts';
+import type { ApplicationRecord } from '../../registry/index.ts';
 import type { ApplicationPaths } from '../../snapshots/index.ts';
 import type { Places } from '../../templates/index.ts';
 import type { Executor } from './executor.ts';
@@ -48,7 +55,7 @@ export const files: Executor = {
 export const environment: Executor = {
   run: async (work) => {
     const { house, record } = work;
-    const taken = await house.pool.take(record.aid);
+    const taken = await house.pool.take();
     work.environment = taken;
     house.limit(taken.id, record.spec.limits);
     work.record = await house.registry.update(record.aid, { environment: taken.id });
@@ -74,6 +81,14 @@ const emptyWork = ({ work, shmWork, shown }: ApplicationPaths): boolean => {
   return left.length > 0;
 };
 
+/** What a clone has together with the others of its template. */
+const sharedDirectory = ({ layout }: House, record: ApplicationRecord): string | undefined => {
+  const origin = originOf(record);
+  return origin === undefined || sharedOf(record).length === 0
+    ? undefined
+    : layout.template(origin.id).shared;
+};
+
 const rootOf = async (work: Work): Promise<ReturnType<typeof makeRoot>> => {
   const { house, record } = work;
   const { engineDirectory: engine, layout } = house;
@@ -87,6 +102,7 @@ const rootOf = async (work: Work): Promise<ReturnType<typeof makeRoot>> => {
           beneath,
           volumes: record.spec.volumes,
           shown: shownOf(record.data),
+          shared: sharedDirectory(house, record),
           memory: memoryMounts(work),
         }),
       );
@@ -108,7 +124,8 @@ export const root: Executor = {
     // Later they are the application's own, which may have put something else there.
     if (places && (record.operation === 'run' || work.birth))
       await preparePlaces(made, places, work.birth?.previous);
-    await environmentOf(work).giveRoot(record.hostname, made.root, made.mounts, places?.redirects);
+    const redirects = [...sharedRedirects(sharedOf(record)), ...(places?.redirects ?? [])];
+    await environmentOf(work).giveRoot(record.hostname, made.root, made.mounts, redirects);
   },
 };
 

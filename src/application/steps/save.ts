@@ -9,7 +9,9 @@ import { separateLayers } from '../../snapshots/index.ts';
 import type { Manifest } from '../../snapshots/index.ts';
 import { environmentOf, turnBack } from '../context.ts';
 import type { HeldDump, Work } from '../context.ts';
+import { forgetCommon } from '../cloning/shared.ts';
 import { engineFailure } from '../evidence.ts';
+import { isCommon, sharedOf } from '../identity.ts';
 import { hasOrphans, savedBytes, systemPid } from '../processes.ts';
 import type { Executor } from './executor.ts';
 
@@ -133,6 +135,9 @@ const mend = async (work: Work): Promise<void> => {
 /** What the engine wrote becomes what it can restore inside the application's own namespaces. */
 const prepareDump = async (work: Work, images: string): Promise<void> => {
   const { schema } = work.house;
+  const { record } = work;
+  if (sharedOf(record).length + record.spec.volumes.length > 0)
+    forgetCommon(schema, images, (path) => isCommon(record, path));
   await dropUserNamespace(schema, images);
   await dropGuard(schema, images, await environmentOf(work).guardFilter());
   separateLayers(schema, images);

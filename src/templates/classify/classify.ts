@@ -12,6 +12,7 @@ import type { Classification, ClassifyInput, Found } from './found.ts';
 import { compilePattern } from './glob.ts';
 import { identity } from './identity.ts';
 import { memory } from './memory.ts';
+import { isOverriding, ruledAt } from './overrides.ts';
 import { sockets } from './sockets.ts';
 
 const NOTHING = {
@@ -37,6 +38,21 @@ const testOf = ({ type, pattern, access }: Classification): ((found: Found) => b
     type === found.type && (access === 'any' || found.access.includes(access)) && matches(found.name);
 };
 
+/** The rule about a resource. Among the application's own files those count that have been found to be about its path. */
+const overrideOf = (
+  found: Found,
+  standard: readonly ResourceClass[],
+  last: Classification | undefined,
+  { ruled }: ClassifyInput,
+): Classification | undefined => {
+  if (!found.own || !ruled) return last;
+  const path = ruledAt(ruled.paths, found.name);
+  if (path) return { ...path.rule, class: path.class };
+  // A file of the machine's, which such rules are not about.
+  const isIdle = last && found.type !== 'shared-memory' && isOverriding(last.class);
+  return isIdle && !standard.includes(last.class) ? undefined : last;
+};
+
 /** Everything that the application holds. Of several rules about a resource the last one counts. */
 export const judge = (input: ClassifyInput): Judged[] => {
   const rules = input.rules.classifications.map((rule) => ({ rule, isAbout: testOf(rule) }));
@@ -47,17 +63,31 @@ export const judge = (input: ClassifyInput): Judged[] => {
     ...channels(input),
     ...sockets(input),
   ];
-  return all.map((found) => ({
-    found,
-    standard: standardClasses({ ...NOTHING, ...found.traits }),
-    override: rules.findLast(({ isAbout }) => isAbout(found))?.rule,
-  }));
+  return all.map((found) => {
+    const standard = standardClasses({ ...NOTHING, ...found.traits });
+    const last = rules.findLast(({ isAbout }) => isAbout(found))?.rule;
+    return { found, standard, override: overrideOf(found, standard, last, input) };
+  });
 };
 
 const bytes = (text: string): number => Buffer.byteLength(text);
 
-const recordOf = ({ found, standard, override }: Judged): TemplateResource => {
-  const { type, name, data, action } = found;
+const ACTIONS: Partial<Record<ResourceClass, string>> = {
+  virtualize: 'begins empty',
+  duplicate: "copied into the clone's own layer when it is made",
+  shared: "the template's copy, one for all its clones",
+};
+
+/** What happens to it in a clone, when a rule makes it something else than the standard criteria would. */
+const actionOf = ({ found: { type, own, action }, override }: Judged): string => {
+  if (!override) return action;
+  if (type === 'memory' && override.class === 'duplicate') return 'copied: private from the start';
+  return (own && ACTIONS[override.class]) || action;
+};
+
+const recordOf = (judged: Judged): TemplateResource => {
+  const { found, standard, override } = judged;
+  const { type, name, data } = found;
   const rule = override ?? found.rule;
   return {
     nameSize: bytes(name),
@@ -66,7 +96,7 @@ const recordOf = ({ found, standard, override }: Judged): TemplateResource => {
     name,
     data,
     classes: override ? [override.class] : [...standard],
-    action,
+    action: actionOf(judged),
     rule: rule ? { text: rule.text, file: rule.file, line: rule.line } : null,
   };
 };

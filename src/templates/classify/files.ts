@@ -3,6 +3,7 @@ import type { VolumeSpec } from '../../api/index.ts';
 import type { DumpSummary } from '../../criu/index.ts';
 import { OWN, groupBy, isWithin } from './found.ts';
 import type { ClassifyInput, Found, Written } from './found.ts';
+import type { RuledPath } from './overrides.ts';
 
 /** How a process uses a path. */
 interface Use {
@@ -74,7 +75,7 @@ const ruleOf = (path: string, { rules, places }: ClassifyInput): Written | undef
     places?.links.some((link) => link.path === rule.path && isWithin(path, link.target)),
   );
 
-type Fate = Pick<Found, 'type' | 'traits' | 'action' | 'rule'>;
+type Fate = Pick<Found, 'type' | 'traits' | 'action' | 'rule' | 'own'>;
 
 /** All uses of a path in one, and where it lies. */
 interface Facts extends Use {
@@ -107,10 +108,11 @@ const fateOf = (facts: Facts): Fate => {
   // What a path leads to by a rule differs between applications, as a number does that each has for itself.
   if (rule)
     return { type, rule, traits: { ...traits, systemUnique: true }, action: "at the clone's own place" };
-  if (type === 'directory') return { type, traits, action: "opened below the clone's own layer" };
+  if (type === 'directory') return { type, traits, own: true, action: "opened below the clone's own layer" };
   return {
     type,
     traits,
+    own: true,
     action: writes ? "copied into the clone's own layer" : "read below the clone's own layer",
   };
 };
@@ -141,12 +143,30 @@ const ROOT: Found = {
   access: OWN,
 };
 
+/** A path that a rule singles out, and that nobody holds. */
+const resting = ({ path, kind }: RuledPath): Found => ({
+  type: kind,
+  name: path,
+  data: { processes: [], reads: false, writes: false, deleted: false },
+  traits: {},
+  own: true,
+  action: "below the clone's own layer",
+  access: OWN,
+});
+
+/** Files, directories and devices that processes hold open, have mapped or work in. */
+export const usesOf = (summary: DumpSummary): Use[] => [
+  ...opened(summary),
+  ...mapped(summary),
+  ...workplaces(summary),
+];
+
 export const files = (input: ClassifyInput): Found[] => {
-  const { summary } = input;
-  const uses = [...opened(summary), ...mapped(summary), ...workplaces(summary)].filter(
+  const uses = usesOf(input.summary).filter(
     // What AppShot itself gives to every environment is no resource of the application.
     ({ path }) => path !== '/' && (!isWithin(path, APPSHOT) || isWithin(path, LOGS)),
   );
   const byPath = groupBy(uses, ({ path, deleted }) => `${deleted ? 'deleted' : ''}${path}`);
-  return [ROOT, ...[...byPath.values()].map((some) => describe(some, input))];
+  const ruled = (input.ruled?.paths ?? []).filter(({ path }) => !byPath.has(path));
+  return [ROOT, ...[...byPath.values()].map((some) => describe(some, input)), ...ruled.map(resting)];
 };

@@ -3,6 +3,7 @@ import type { AccessType, ChainSpec, ResourceClass, ResourceType } from '../../a
 import type { DumpSummary } from '../../criu/index.ts';
 import type { Reachable } from '../../snapshots/index.ts';
 import type { Places } from '../format.ts';
+import type { RuledFiles } from './overrides.ts';
 import type { Traits } from './criteria.ts';
 
 /** A rule as it was written, and where. */
@@ -41,6 +42,8 @@ export interface ClassifyInput {
   };
   /** Where redirections and links lead for the application. */
   readonly places?: Places;
+  /** What rules single out among its files; undefined when nobody has looked. */
+  readonly ruled?: RuledFiles;
 }
 
 /** A resource before rules of `CLASSIFY` are asked. */
@@ -56,6 +59,8 @@ export interface Found {
   readonly access: readonly Exclude<AccessType, 'any'>[];
   /** The rule that made it what it is. */
   readonly rule?: Written | undefined;
+  /** Whether it is a file or directory by its path, in the application's own layer: rules can make something else of it. */
+  readonly own?: boolean;
 }
 
 /** Whether a path is another one or below it. */

@@ -142,6 +142,8 @@ const classify: Read = (cursor, context) => {
   const chosen = cursor.keyword(...RESOURCE_CLASSES);
   const flaw = findFlawOfClass(type, chosen);
   if (flaw !== undefined) throw badRules(place, flaw);
+  if (type === 'memory' && chosen === 'duplicate' && pattern !== null)
+    throw badRules(subject, 'memory is duplicated as a whole: leave out the pattern');
   context.draft.classifications.push({
     ...ruleAt(subject, context),
     type,
