@@ -18,8 +18,8 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           // Worker threads share namespaces and a working directory with vitest itself; a process of its own does not.
           pool: 'forks',
-          // Each file makes a host of its own, and what it measures would be disturbed by another beside it.
-          fileParallelism: false,
+          // Each file makes a host of its own, and none measures; more than two at a time would only wait for each other.
+          maxWorkers: 2,
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

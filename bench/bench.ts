@@ -19,6 +19,8 @@ export interface Bench {
 export interface Part {
   readonly name: string;
   readonly title: string;
+  /** Options of its daemon. */
+  readonly daemon?: readonly string[];
   measure(bench: Bench): Promise<Figure[]>;
 }
 

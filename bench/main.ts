@@ -11,7 +11,7 @@ import { createLab } from '../test/support/lab.ts';
 import type { Part } from './bench.ts';
 import type { Figure } from './figures.ts';
 import { lines } from './report.ts';
-import { clones, thousand } from './clones.ts';
+import { clones, readyClones, thousand } from './clones.ts';
 import { coldCache } from './cold-cache.ts';
 import { firstSleepOf } from './first-sleep.ts';
 import { guard, shared } from './mappings.ts';
@@ -32,6 +32,7 @@ const PARTS: readonly Part[] = [
   shared,
   programs,
   clones,
+  readyClones,
   thousand,
   network,
   sleepers,
@@ -73,7 +74,7 @@ const readOptions = (args: string[]): Options => {
 const measure = async (samples: number, part: Part): Promise<Figure[]> => {
   console.log(`\n${part.title}`);
   await using lab = await createLab();
-  await lab.daemon();
+  await lab.daemon({ args: part.daemon ?? [] });
   const figures = await part.measure({ lab, client: new Client(lab.runDirectory), samples });
   for (const line of lines(figures)) console.log(`  ${line}`);
   return figures;

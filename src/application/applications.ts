@@ -114,7 +114,7 @@ export class Applications {
       this.watch(running, environment);
       return viewOf(running);
     });
-    return started.finally(() => void this.#house.pool.refill());
+    return started.finally(() => this.#house.pool.refillSoon());
   }
 
   /** Fails with `WRONG_STATE`, `BLOCKED`, `TURNED_BACK`, `SLEEP_FAILED`, `NO_SPACE`; then the application runs on. */
@@ -197,7 +197,7 @@ export class Applications {
       this.#reluctance.grow(aid);
       throw error;
     } finally {
-      void this.#house.pool.refill();
+      this.#house.pool.refillSoon();
     }
   }
 

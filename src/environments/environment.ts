@@ -178,8 +178,8 @@ export class Environment implements EnvironmentIdentity {
       for (const [index, id] of ids.entries()) made.push(await open(id, pids[index] ?? 0));
       return made;
     } catch (error) {
-      for (const environment of made) await environment.destroy();
-      for (const id of ids) await Environment.clean(shop, id);
+      await Promise.allSettled(made.map((environment) => environment.destroy()));
+      await Promise.allSettled(ids.map((id) => Environment.clean(shop, id)));
       throw error;
     }
   }

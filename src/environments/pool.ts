@@ -16,6 +16,8 @@ const PATIENCE = 3;
 /** One batch is made by other processes while this one connects those of another. */
 const BATCHES = 2;
 const BATCH_SIZE = 8;
+/** In ms: starting a process holds up the daemon for some. */
+const A_MOMENT = 20;
 /** The most that are ready ahead of those who take them: each needs about a megabyte. */
 const MOST_AHEAD = 128;
 
@@ -35,6 +37,7 @@ export class Pool {
   readonly #makers = new Set<Promise<void>>();
   /** How many are being made. */
   #making = 0;
+  #soon: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(shop: Workshop, registry: Registry, log: Logger, size: number) {
@@ -71,7 +74,7 @@ export class Pool {
       [Symbol.dispose]: () => {
         this.#expectations.delete(expectation);
         this.#trim();
-        void this.refill();
+        this.refillSoon();
       },
     };
   }
@@ -91,6 +94,12 @@ export class Pool {
       void maker.then(() => this.#makers.delete(maker));
     }
     await Promise.all(this.#makers);
+  }
+
+  /** As `refill`, a moment after the last call: what is being answered just now comes first. */
+  refillSoon(): void {
+    clearTimeout(this.#soon);
+    this.#soon = setTimeout(() => void this.refill(), A_MOMENT).unref();
   }
 
   async #fill(): Promise<void> {
@@ -133,7 +142,7 @@ export class Pool {
     try {
       for (const { id, pid, startTime } of made) await this.#registry.addEnvironment({ id, pid, startTime });
     } catch (error) {
-      for (const environment of made) await this.discard(environment);
+      await Promise.allSettled(made.map((environment) => this.discard(environment)));
       throw error;
     }
   }
@@ -155,7 +164,10 @@ export class Pool {
   /** Ends an environment that an application no longer needs. */
   async discard(environment: Environment): Promise<void> {
     await environment.destroy();
-    await this.#registry.removeEnvironment(environment.id);
+    await this.#registry
+      .removeEnvironment(environment.id)
+      // It has gone all the same; the next daemon finds a row without one.
+      .catch((err: unknown) => this.#log.error({ err, environment: environment.id }, 'registry'));
   }
 
   /**
@@ -186,6 +198,7 @@ export class Pool {
   /** Ends the environments that nobody uses; those in use go on. */
   async close(): Promise<void> {
     this.#closed = true;
+    clearTimeout(this.#soon);
     await Promise.all(this.#makers);
     await Promise.all(this.#ready.splice(0).map((environment) => this.discard(environment)));
   }

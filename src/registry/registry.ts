@@ -135,8 +135,10 @@ export interface Registry {
    * Fails with NAME_TAKEN, AID_TAKEN and the errors of `allocateAddress`; then nothing is registered or allocated.
    */
   registerApplication(registration: Registration): Promise<ApplicationRecord>;
-  /** Durable. Registers all of them, or none. Fails as `registerApplication` does. */
+  /** Registers all of them, or none; durable with the next durable change, or `flush`. Fails as `registerApplication` does. */
   registerApplications(registrations: readonly Registration[]): Promise<ApplicationRecord[]>;
+  /** Makes all changes until now durable. */
+  flush(): Promise<void>;
   /**
    * Moves an application from one of the expected states to `state`, with a new epoch. Resolves to the new record, or to
    * `undefined` when the application is not (any more) as expected or gone: somebody else was first.

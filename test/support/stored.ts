@@ -45,13 +45,15 @@ const union = (lists: readonly string[][]): string[] => [...new Set(lists.flat()
  */
 export const expectNothingOrphaned = async (lab: Lab, client: Client): Promise<void> => {
   const entries = await durableSnapshots(client);
-  const ids = entries.map(({ snapshot }) => snapshot).toSorted();
+  const templates = await Promise.all((await client.templates()).map(({ id }) => client.inspectTemplate(id)));
+  const ids = [...entries, ...templates].map(({ snapshot }) => snapshot).toSorted();
   const at = (...names: string[]): string => join(lab.dataDirectory, ...names);
   // What was staged goes a moment after the registry knows where the snapshot is.
   await eventually(() => expect(stagesOf(lab).flatMap(namesIn)).toEqual([]));
   expect(namesIn(at('snapshots'))).toEqual(ids);
   expect(namesIn(at('staging'))).toEqual([]);
   expect(namesIn(at('apps'))).toEqual((await client.apps({ all: true })).map(({ aid }) => aid).toSorted());
+  expect(namesIn(at('templates'))).toEqual(templates.map(({ id }) => id).toSorted());
   expect([...namesIn(at('layers')), ...namesIn(at('objects'))].filter(isDraft)).toEqual([]);
   await client.gc();
   const needs = await Promise.all(ids.map((id) => needsOf(lab.dataDirectory, id)));

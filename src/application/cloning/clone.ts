@@ -203,6 +203,9 @@ export const bringUpAll = async (
   options: Pick<CloneRequest, 'memory'> & { asleep?: boolean },
 ): Promise<CloneView[]> => {
   try {
+    // Made ahead, beside the wakes that need them.
+    using _expected = options.asleep ? undefined : house.pool.expect(registered.length);
+    if (!options.asleep) house.network.expect(registered.map(({ address }) => address));
     return await inLanes(registered, (one) => bringUp(house, applications, mould, one, options));
   } catch (error) {
     await discardAll(house, applications, registered);

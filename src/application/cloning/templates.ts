@@ -17,6 +17,8 @@ import type { Mould } from './clone.ts';
 import { createTemplate, removeTemplateFiles } from './create.ts';
 import { replicate } from './replicate.ts';
 
+/** In ms. */
+const FLUSH_AFTER = 200;
 /** Names of clones that a message lists. */
 const LISTED = 3;
 
@@ -115,10 +117,20 @@ export class Templates {
       const found = await mouldOf(house, await this.find(id));
       return { mould: found, registered: await register(house, found, request) };
     });
-    if (request.offline) return replicate(house, this.#applications, mould, registered);
-    // Made ahead, beside the wakes that need them.
-    using _expected = request.asleep ? undefined : house.pool.expect(registered.length);
-    if (!request.asleep) house.network.expect(registered.map(({ address }) => address));
-    return await bringUpAll(house, this.#applications, mould, registered, request);
+    const bringUp = request.offline ? replicate : bringUpAll;
+    const clones = await bringUp(house, this.#applications, mould, registered, request);
+    // What runs would not outlive a power cut; what sleeps must.
+    if (request.offline || request.asleep) await house.registry.flush();
+    else this.#flushSoon();
+    return clones;
+  }
+
+  /** A disk need not be waited for before the first packet. */
+  #flushSoon(): void {
+    const flush = (): void =>
+      void this.#house.registry
+        .flush()
+        .catch((err: unknown) => this.#house.log.error({ err }, 'clones are not on disk yet'));
+    setTimeout(flush, FLUSH_AFTER).unref();
   }
 }

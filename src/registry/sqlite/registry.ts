@@ -89,7 +89,8 @@ export const openSqliteRegistry = async (path: string): Promise<Registry> => {
   return {
     registerApplication: (registration) => durably(() => register(tables, registration)),
     registerApplications: (registrations) =>
-      durably(() => registrations.map((registration) => register(tables, registration))),
+      quickly(() => registrations.map((registration) => register(tables, registration))),
+    flush: async () => store.flush(),
     transition: (aid, expected, state, change = {}) =>
       quickly(() => applications.transition(aid, expected, state, change)),
     commitSleep: (aid, epoch, snapshot, change = {}) =>

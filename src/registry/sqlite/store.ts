@@ -47,6 +47,8 @@ export interface Store {
   read<T>(action: () => T): T;
   /** Runs `action` in a write transaction, undone when it throws. */
   write<T>(durability: Durability, action: () => T): T;
+  /** Everything that was committed survives a power cut. */
+  flush(): void;
   close(): void;
 }
 
@@ -105,6 +107,8 @@ export const openStore = (path: string): Store => {
     prepare: (sql) => database.prepare(sql),
     read: guard,
     write: (durability, action) => guard(() => runTransaction(database, durability, action)),
+    // A checkpoint flushes the log before it copies anything from it.
+    flush: () => guard(() => database.exec('PRAGMA wal_checkpoint(PASSIVE)')),
     close: () => guard(() => database.close()),
   };
 };

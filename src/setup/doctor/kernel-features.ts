@@ -91,9 +91,9 @@ const tryImage = async (dataDir: string): Promise<string | undefined> => {
   const parent = nearestExisting(dataDir);
   const probe = await mkdtemp(join(parent, '.doctor-'));
   try {
-    await makeLayerImage(join(probe, 'image'), { bytes: 0, files: 1 }, (directory) =>
-      mkdir(join(directory, 'upper')).then(),
-    );
+    await makeLayerImage(join(probe, 'image'), { bytes: 0, files: 1 }, async (directory) => {
+      await mkdir(join(directory, 'upper'));
+    });
     return parent;
   } catch {
     return undefined;
