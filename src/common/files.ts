@@ -21,9 +21,9 @@ const withFile = async <T>(
   return await use(file);
 };
 
-/** Makes the names in a directory (a file made, renamed or removed there) survive a power cut. */
-export const fsyncDir = async (path: string): Promise<void> => {
-  await withFile(path, 'r', 0, (directory) => directory.sync());
+/** Makes a file's content, or the names in a directory (a file made, renamed or removed there), survive a power cut. */
+export const fsyncPath = async (path: string): Promise<void> => {
+  await withFile(path, 'r', 0, (file) => file.sync());
 };
 
 /**
@@ -43,7 +43,7 @@ export const writeAtomically = async (
       await file.sync();
     });
     await rename(draft, path);
-    await fsyncDir(directory);
+    await fsyncPath(directory);
   } catch (error) {
     await rm(draft, { force: true });
     if (!NO_SPACE.has((error as NodeJS.ErrnoException).code ?? '')) throw error;

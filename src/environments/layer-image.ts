@@ -5,9 +5,9 @@
  * between an application's own layer and this machine's `/` must not be on the machine's file system. A mount is held as a
  * descriptor by the daemon alone; layers that are in use outlive it, and when the last one goes so does the loop device.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { AppShotError } from '../common/index.ts';
+import { AppShotError, fsyncPath } from '../common/index.ts';
 import { run } from '../exec/index.ts';
 import { KernelError, close, isErrno, mountImage, moveMount, umount } from '../kernel/index.ts';
 import type { LayersBeneath } from './root.ts';
@@ -26,15 +26,6 @@ const BLOCK = 4096;
 /** Nothing is written to an image twice, so it needs no journal; and it never grows. */
 const FORMAT = ['-q', '-F', '-t', 'ext4', '-b', String(BLOCK), '-I', '256', '-m', '0'];
 const FEATURES = ['-O', '^has_journal,^resize_inode', '-E', 'lazy_itable_init=1,nodiscard'];
-
-const flush = (path: string): void => {
-  const file = openSync(path, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-};
 
 /**
  * Until now the files were in memory: what the disk has no room for is told here alone, as a fault of the loop device. Fails with
@@ -86,7 +77,7 @@ export const makeLayerImage = async (
   } finally {
     close(mounted);
   }
-  flush(path);
+  await fsyncPath(path);
 };
 
 interface Mounted {

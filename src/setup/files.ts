@@ -1,12 +1,12 @@
 /** Names in the engine directory that begin with a dot are things in the making; what a crash leaves of them is swept. */
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { fsyncDir, newId } from '../common/index.ts';
+import { fsyncPath, newId } from '../common/index.ts';
 
 /** Moves something finished to its name, for good: after this returns it survives a power cut. */
 export const moveIntoPlace = async (from: string, to: string): Promise<void> => {
   await rename(from, to);
-  await fsyncDir(dirname(to));
+  await fsyncPath(dirname(to));
 };
 
 /** Calls `make` with a new directory in `parent`, which is removed afterwards, whatever happens. */

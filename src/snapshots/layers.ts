@@ -1,7 +1,7 @@
 /** The layers of a data directory, by their digests: immutable, shared between snapshots. */
 import { existsSync, lstatSync } from 'node:fs';
 import { open, readdir, rename, rm } from 'node:fs/promises';
-import { fsyncDir } from '../common/index.ts';
+import { fsyncPath } from '../common/index.ts';
 import { corrupt, orNoSpace } from './failures.ts';
 import type { Layout } from './layout.ts';
 import { draftIn } from './layout.ts';
@@ -37,7 +37,7 @@ export class Layers {
       await using file = await open(draft, 'r');
       await file.sync();
       await rename(draft, this.#layout.layer(digest));
-      await fsyncDir(this.#layout.layers);
+      await fsyncPath(this.#layout.layers);
     } catch (error) {
       await rm(draft, { force: true });
       if (error instanceof LayerError) throw corrupt(ARRIVING, `layers/${digest}`, error.message, error);

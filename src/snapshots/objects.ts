@@ -24,7 +24,7 @@ import { copyFile, open, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { fsyncDir, newId } from '../common/index.ts';
+import { fsyncPath, newId } from '../common/index.ts';
 import { checksum } from './checksum.ts';
 import { corrupt, isFull, orNoSpace } from './failures.ts';
 
@@ -201,8 +201,8 @@ export class ObjectStore {
     };
     await Promise.all(Array.from({ length: FLUSHERS }, work));
     const shelves = new Set(pending.map((digest) => join(this.directory, digest.slice(0, 2))));
-    await Promise.all([...shelves].map(fsyncDir));
-    if (pending.length > 0) await fsyncDir(this.directory);
+    await Promise.all([...shelves].map(fsyncPath));
+    if (pending.length > 0) await fsyncPath(this.directory);
     for (const digest of pending) this.#flushed.add(digest);
   }
 

@@ -16,9 +16,9 @@ import {
   statfsSync,
   writeFileSync,
 } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { AppShotError, fsyncDir } from '../common/index.ts';
+import { AppShotError, fsyncPath } from '../common/index.ts';
 import type { SnapshotRecord } from '../registry/index.ts';
 import { checksum } from './checksum.ts';
 import { corrupt, orNoSpace } from './failures.ts';
@@ -56,11 +56,6 @@ export interface StoreOptions {
   /** Path of the engine's message descriptors. */
   readonly descriptors: string;
 }
-
-const flush = async (path: string): Promise<void> => {
-  await using file = await open(path, 'r');
-  await file.sync();
-};
 
 /** A layer's name in seals and messages. */
 const layerIn = (digest: string): string => `layers/${digest}`;
@@ -191,12 +186,12 @@ export class SnapshotStore {
     const text = JSON.stringify(manifest, undefined, 1);
     await writeFile(manifestIn(draft), text, { mode: 0o600 });
     const seal = this.#seal(draft, manifest);
-    await Promise.all([flush(manifestIn(draft)), fsyncDir(imagesIn(draft)), fsyncDir(draft)]);
+    await Promise.all([fsyncPath(manifestIn(draft)), fsyncPath(imagesIn(draft)), fsyncPath(draft)]);
     const directory = this.#layout.snapshot(id);
     // An earlier attempt, of which the registry never heard.
     await rm(directory, { recursive: true, force: true });
     await rename(draft, directory);
-    await fsyncDir(this.#layout.snapshots);
+    await fsyncPath(this.#layout.snapshots);
     const digest = sha256(text);
     this.#verified.set(id, { digest, manifest, seal });
     return { manifest, path: `snapshots/${id}/${MANIFEST}`, digest, bytes: sum(manifest.files) };
@@ -218,7 +213,7 @@ export class SnapshotStore {
       const files = await Promise.all(
         names.map(async (name) => {
           const path = join(imagesIn(draft), name);
-          const [digest] = await Promise.all([checksum(path), flush(path)]);
+          const [digest] = await Promise.all([checksum(path), fsyncPath(path)]);
           return { name: `images/${name}`, size: statSync(path).size, sha256: digest };
         }),
       );

@@ -8,7 +8,7 @@ import {
   createLogger,
   formatDuration,
   formatSize,
-  fsyncDir,
+  fsyncPath,
   KeyedLock,
   newId,
   parseDuration,
@@ -153,7 +153,7 @@ describe('files', () => {
     await expect(writeAtomically(join(directory, 'no', 'file'), 'x')).rejects.toThrow('ENOENT');
     expect(await readdir(directory)).toEqual([]);
     expect((await readdir(join(directory, '..'))).filter((name) => name.endsWith('.tmp'))).toEqual([]);
-    await expect(fsyncDir(join(directory, 'no'))).rejects.toThrow('ENOENT');
+    await expect(fsyncPath(join(directory, 'no'))).rejects.toThrow('ENOENT');
   });
 
   it('reads only JSON of a bounded size', async () => {

@@ -25,7 +25,7 @@ import {
 import type { Places, RuleSet, TemplateFacts } from '../../templates/index.ts';
 import type { Applications } from '../applications.ts';
 import type { House } from '../context.ts';
-import { generationOf, identityOf, isShared, originOf, placesOf } from '../identity.ts';
+import { generationOf, identityOf, isCommon, originOf, placesOf } from '../identity.ts';
 import { resolveSnapshot, snapshotOrLatest } from '../resolve.ts';
 import { environmentOf, evaluateRules, readRules } from './evaluate.ts';
 import { forgetCommon, makeShared, sharedPaths } from './shared.ts';
@@ -150,8 +150,11 @@ const describe = async (
     memory: ruled.memory,
     paths: ruled.paths.map(({ path, kind, class: chosen }) => ({ path, kind, class: chosen })),
   };
+  const { spec } = manifest.application;
   const shared = sharedPaths({ overrides });
-  if (shared.length > 0) forgetCommon(schema, images, (path) => isShared({ data: { shared } }, path));
+  // The source goes on with its volumes.
+  if (shared.length + spec.volumes.length > 0)
+    forgetCommon(schema, images, (path) => isCommon({ data: { shared }, spec }, path));
   const from = { aid: record.aid, name: record.name, template: originOf(record)?.name ?? null };
   return {
     format: TEMPLATE_FORMAT,

@@ -11,7 +11,7 @@ import { environmentOf, turnBack } from '../context.ts';
 import type { HeldDump, Work } from '../context.ts';
 import { forgetCommon } from '../cloning/shared.ts';
 import { engineFailure } from '../evidence.ts';
-import { isCommon, sharedOf } from '../identity.ts';
+import { isShared, sharedOf } from '../identity.ts';
 import { hasOrphans, savedBytes, systemPid } from '../processes.ts';
 import type { Executor } from './executor.ts';
 
@@ -136,8 +136,7 @@ const mend = async (work: Work): Promise<void> => {
 const prepareDump = async (work: Work, images: string): Promise<void> => {
   const { schema } = work.house;
   const { record } = work;
-  if (sharedOf(record).length + record.spec.volumes.length > 0)
-    forgetCommon(schema, images, (path) => isCommon(record, path));
+  if (sharedOf(record).length > 0) forgetCommon(schema, images, (path) => isShared(record, path));
   await dropUserNamespace(schema, images);
   await dropGuard(schema, images, await environmentOf(work).guardFilter());
   separateLayers(schema, images);
