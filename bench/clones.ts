@@ -63,6 +63,9 @@ const kernelMb = (): Record<string, number> => {
   );
 };
 
+// Nothing is removed between the turns: a file system without a journal passes over the inodes that it has just let go of, one by one,
+// before it gives out a new one.
+
 /** A template of a warmed-up program, which itself goes. */
 const makeTemplate = async (bench: Bench, megabytes: number): Promise<void> => {
   const { app } = await startServer(bench, 'origin', megabytes);
@@ -78,18 +81,20 @@ const singles = async (bench: Bench): Promise<Figure[]> => {
   const plain = await startPlain(bench.lab, 'clone', nodeServer(MEGABYTES), PORT, QUESTION);
   await plain.dump();
   const [whole, restore]: [number[], number[]] = [[], []];
+  const all: CloneView[] = [];
   for (let sample = 0; sample < bench.samples; sample++) {
     await settled(bench);
     const began = performance.now();
-    const clones = await bench.client.clone(TEMPLATE, { count: 1 });
-    for (const clone of clones) await answer(bench, clone);
+    const made = await bench.client.clone(TEMPLATE, { count: 1 });
+    for (const clone of made) await answer(bench, clone);
     whole.push(performance.now() - began);
-    await removeAll(bench, clones);
+    all.push(...made);
     restore.push(await plain.restore());
     await plain.dump();
   }
   await plain.restore();
   await plain.close();
+  await removeAll(bench, all);
   const unit = 'ms';
   const other = { name: `plain CRIU, restore of ${MEGABYTES} MB`, unit, values: restore } as const;
   return [
@@ -112,10 +117,7 @@ const perClone = (before: Record<string, number>): Record<string, number> =>
     Object.entries(kernelMb()).map(([name, mb]) => [name, (mb - (before[name] ?? 0)) / HUNDRED]),
   );
 
-/**
- * All at once: how long until each has answered, and what they hold once they are idle. Nothing is removed between the turns: the file
- * system would look for inodes among those that it has just let go of.
- */
+/** All at once: how long until each has answered, and what they hold once they are idle. */
 const hundred = async (bench: Bench, pool: number): Promise<Figure[]> => {
   const [whole, held]: [number[], Record<string, number>[]] = [[], []];
   const all: CloneView[] = [];
