@@ -10,6 +10,7 @@ import { fillerEnded } from '../environments/index.ts';
 import type { Environment } from '../environments/index.ts';
 import type { ApplicationChange, ApplicationRecord } from '../registry/index.ts';
 import type { Applications } from './applications.ts';
+import { templateIn } from './cloning/facts.ts';
 import type { House } from './context.ts';
 import { removeFiles } from './operations.ts';
 import { fillerLock } from './memory.ts';
@@ -95,7 +96,11 @@ const finishWake = async (found: Case, environment: Environment): Promise<void> 
   while (restoring() && performance.now() < end) await delay(RESTORE.interval);
   const snapshot = record.snapshot && (await house.registry.getSnapshot(record.snapshot));
   if (!snapshot || restoring()) return keepAsleep(found);
-  const { processes } = await house.store.verify(snapshot);
+  const manifest = await house.store.verify(snapshot);
+  // Hooks of a clone may not have run, and nobody has reached it: it is born again by its next packet.
+  if (templateIn(manifest)?.rules.hooks.length && !house.network.bridge.holds(environment.link))
+    return keepAsleep(found);
+  const { processes } = manifest;
   try {
     systemPid(house, environment, processes.root);
   } catch {

@@ -17,6 +17,7 @@ import {
   isErrno,
   linkByName,
   listAddresses,
+  listLinks,
   listenArp,
   setLink,
   setNeighbour,
@@ -107,6 +108,11 @@ export class Bridge {
     ignoring('ENOBUFS', () =>
       setNeighbour(this.#netlink, { index: this.#index, address, mac, state: 'reachable' }),
     );
+  }
+
+  /** Whether a veth is connected. */
+  holds(link: number): boolean {
+    return listLinks(this.#netlink).some(({ index, master }) => index === link && master === this.#index);
   }
 
   /** Disconnects a veth and forgets its address: from here on the next packet to it asks. */

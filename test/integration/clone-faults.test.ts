@@ -2,7 +2,7 @@
  * Something fails while a clone is born: its wake fails at every step, the engine is killed, the daemon is killed. There is a clone
  * afterwards, or nothing of one; the template is as it was, and the next clone comes up.
  */
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -194,6 +194,32 @@ describe('killed at any moment', () => {
       await expectAllOrNothing();
     }
   });
+});
+
+test('killed while a hook runs: the clone is born again, and its hooks run, before anybody reaches it', async () => {
+  await restart();
+  const told = join(lab.directory, 'told');
+  mkdirSync(told);
+  const rules = join(lab.directory, 'hooked.rules');
+  const once = 'echo begun >>/told/log; test -e /told/go || sleep 100; echo done >>/told/log';
+  writeFileSync(rules, `ON CLONE RUN "sh -c '${once}'" WITHIN 110s\n`);
+  const source = await launchLedger(lab, 'hooked', ['--volume', `${told}:/told`]);
+  await makeTemplate(lab, 'hooked', source, '--rules', rules);
+  const log = (): string[] => readFileSync(join(told, 'log'), 'utf8').trim().split('\n');
+  const ended = new Client(lab.runDirectory).clone('hooked', { count: 1 }).catch(() => undefined);
+  await eventually(() => expect(log()).toEqual(['begun']));
+  await daemon.kill();
+  await ended;
+  writeFileSync(join(told, 'go'), '');
+  daemon = await lab.daemon({ args: POOL });
+  const [view] = (await apps()).filter(({ name }) => name === 'hooked-1');
+  expect(view).toMatchObject({ state: 'asleep' });
+  const clone = applicationOf(lab, view as AppView);
+  await askLedger(lab, clone, '/state');
+  expect(log()).toEqual(['begun', 'begun', 'done']);
+  await removeAll(lab, [clone, source]);
+  await removeTemplate(lab, 'hooked');
+  await expectNobody();
 });
 
 test('no room: no template is made, no clone, and what there is goes on', async () => {
