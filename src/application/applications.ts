@@ -243,12 +243,19 @@ export class Applications {
     });
   }
 
-  /** Removes what has only just begun, in whatever state it is; nothing happens when it is gone already. */
+  /**
+   * Removes what has only just begun, with its processes; nothing happens when it is gone already. What runs is known from here and not
+   * from the registry, which may have had no room to say so.
+   */
   async discard(aid: string): Promise<void> {
-    const found = await this.#house.registry.find(aid);
-    if (!found) return;
-    if (found.state === 'running') await this.stop(aid, 0);
-    await this.#house.lock.run(aid, 'rm', async () => this.#forget(await this.find(aid)));
+    await this.#house.lock.run(aid, 'rm', async () => {
+      const record = await this.#house.registry.find(aid);
+      const environment = this.#environments.get(aid);
+      this.#environments.delete(aid);
+      if (record && environment) this.#house.network.disconnect(record.address, environment);
+      if (environment) await this.#house.pool.discard(environment);
+      if (record) await this.#forget(record);
+    });
   }
 
   async #forget(record: ApplicationRecord): Promise<void> {

@@ -68,9 +68,20 @@ const makeHouse = () => {
   return { base, layout, template, view, shown, begin, clone };
 };
 
+/** The kernel lets go of the layers of a root that was unmounted a moment later. */
+const released = <T>(make: () => T): T => {
+  for (const end = performance.now() + 5000; ;)
+    try {
+      return make();
+    } catch (error) {
+      if (!kernel.isErrno(error, 'EBUSY') || performance.now() > end) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+};
+
 /** Runs with the root and its mounts in their places, as PID 1 puts them. */
 const entered = <T>(plan: RootPlan, view: string, use: (root: string) => T): T => {
-  using made = makeRoot(plan);
+  using made = released(() => makeRoot(plan));
   const mounted = [view];
   kernel.moveMount(made.root, view);
   try {
@@ -88,7 +99,7 @@ const entered = <T>(plan: RootPlan, view: string, use: (root: string) => T): T =
 
 const place = async (plan: RootPlan, places: Partial<Places>, previous?: Partial<Places>): Promise<void> => {
   const whole = (some: Partial<Places> = {}): Places => ({ links: [], redirects: [], ...some });
-  using made = makeRoot(plan);
+  using made = released(() => makeRoot(plan));
   await preparePlaces(made, whole(places), whole(previous));
 };
 
