@@ -110,7 +110,7 @@ const rootOf = async (work: Work): Promise<ReturnType<typeof makeRoot>> => {
       // The processes of a daemon that was killed may hold it still: nothing tells when they have gone.
       if (isErrno(error, 'EBUSY') && performance.now() < end) await delay(RELEASE.interval);
       // The work directory refers to the upper one by file handles, which another disk or copy does not have.
-      else if (isErrno(error, 'ESTALE') && emptyWork(paths)) continue;
+      else if (isErrno(error, 'ESTALE') && performance.now() < end && emptyWork(paths)) continue;
       else throw error;
     }
 };
