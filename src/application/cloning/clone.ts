@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ChainSpec, CloneRequest, CloneView } from '../../api/index.ts';
 import { AppShotError } from '../../common/index.ts';
+import { AppShotError } from '../../common/index.ts';
 import { makeApplicationFiles } from '../../environments/index.ts';
 import { logFile, writeIdentityFiles } from '../../harness/index.ts';
 import type { ApplicationRecord, Registration, TemplateRecord } from '../../registry/index.ts';
@@ -20,6 +21,8 @@ import type { TemplateFacts } from '../../templates/index.ts';
 
 /** How many are made at once: the engine works for each while the daemon works for another. */
 const LANES = 4;
+/** Environments that a clone may need. */
+const ATTEMPTS = 4;
 const LONGEST_NAME = 63;
 
 /** A template as its clones need it. */
@@ -125,6 +128,24 @@ const cloneView = (record: ApplicationRecord, begun: number): CloneView => ({
   ms: performance.now() - begun,
 });
 
+/** An environment may fail for reasons of its own, and the template is only read: another one is tried. */
+const wakeClone = async (
+  house: House,
+  applications: Applications,
+  { aid }: ApplicationRecord,
+  memory: CloneRequest['memory'],
+): Promise<void> => {
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      await applications.wake(aid, { memory });
+      return;
+    } catch (err) {
+      const { code } = err instanceof AppShotError ? err.details : {};
+      if (code !== 'ENVIRONMENT_FAILED' || attempt === ATTEMPTS) throw err;
+      house.log.warn({ err, aid }, 'a clone is tried again in another environment');
+    }
+};
+
 /** One clone from its registration to its last state. */
 const bringUp = async (
   house: House,
@@ -139,12 +160,16 @@ const bringUp = async (
     applications.expect(record);
     return cloneView(record, begun);
   }
-  await applications.wake(record.aid, { memory });
+  await wakeClone(house, applications, record, memory);
   return cloneView(await applications.find(record.aid), begun);
 };
 
 /** Takes the tasks a few at a time, in their order; the first failure ends it, when those under way have ended. */
-const inLanes = async <T, R>(tasks: readonly T[], take: (task: T) => Promise<R>): Promise<R[]> => {
+const inLanes = async <T, R>(
+  lanes: number,
+  tasks: readonly T[],
+  take: (task: T) => Promise<R>,
+): Promise<R[]> => {
   const results: R[] = [];
   let next = 0;
   let failed = false;
@@ -159,7 +184,7 @@ const inLanes = async <T, R>(tasks: readonly T[], take: (task: T) => Promise<R>)
       }
     }
   };
-  const ends = await Promise.allSettled(Array.from({ length: LANES }, lane));
+  const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
   const failure = ends.find((end) => end.status === 'rejected');
   if (failure) throw failure.reason;
   return results;
@@ -206,7 +231,10 @@ export const bringUpAll = async (
     // Made ahead, beside the wakes that need them.
     using _expected = options.asleep ? undefined : house.pool.expect(registered.length);
     if (!options.asleep) house.network.expect(registered.map(({ address }) => address));
-    return await inLanes(registered, (one) => bringUp(house, applications, mould, one, options));
+    const { memory = registered[0]?.spec.memory } = options;
+    // Memory that is filled in takes all that the disk and a core can give.
+    const lanes = memory === 'copy' || memory === 'lazy' ? 1 : LANES;
+    return await inLanes(lanes, registered, (one) => bringUp(house, applications, mould, one, options));
   } catch (error) {
     await discardAll(house, applications, registered);
     throw error;
