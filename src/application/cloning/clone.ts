@@ -3,7 +3,6 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ChainSpec, CloneRequest, CloneView } from '../../api/index.ts';
 import { AppShotError } from '../../common/index.ts';
-import { AppShotError } from '../../common/index.ts';
 import { makeApplicationFiles } from '../../environments/index.ts';
 import { logFile, writeIdentityFiles } from '../../harness/index.ts';
 import type { ApplicationRecord, Registration, TemplateRecord } from '../../registry/index.ts';
