@@ -20,8 +20,6 @@ import type { TemplateFacts } from '../../templates/index.ts';
 
 /** How many are made at once: the engine works for each while the daemon works for another. */
 const LANES = 4;
-/** Environments that a clone may need. */
-const ATTEMPTS = 4;
 const LONGEST_NAME = 63;
 
 /** A template as its clones need it. */
@@ -127,24 +125,6 @@ const cloneView = (record: ApplicationRecord, begun: number): CloneView => ({
   ms: performance.now() - begun,
 });
 
-/** An environment may fail for reasons of its own, and the template is only read: another one is tried. */
-const wakeClone = async (
-  house: House,
-  applications: Applications,
-  { aid }: ApplicationRecord,
-  memory: CloneRequest['memory'],
-): Promise<void> => {
-  for (let attempt = 1; ; attempt += 1)
-    try {
-      await applications.wake(aid, { memory });
-      return;
-    } catch (err) {
-      const { code } = err instanceof AppShotError ? err.details : {};
-      if (code !== 'ENVIRONMENT_FAILED' || attempt === ATTEMPTS) throw err;
-      house.log.warn({ err, aid }, 'a clone is tried again in another environment');
-    }
-};
-
 /** One clone from its registration to its last state. */
 const bringUp = async (
   house: House,
@@ -159,16 +139,12 @@ const bringUp = async (
     applications.expect(record);
     return cloneView(record, begun);
   }
-  await wakeClone(house, applications, record, memory);
+  await applications.wake(record.aid, { memory });
   return cloneView(await applications.find(record.aid), begun);
 };
 
 /** Takes the tasks a few at a time, in their order; the first failure ends it, when those under way have ended. */
-const inLanes = async <T, R>(
-  lanes: number,
-  tasks: readonly T[],
-  take: (task: T) => Promise<R>,
-): Promise<R[]> => {
+const inLanes = async <T, R>(tasks: readonly T[], take: (task: T) => Promise<R>): Promise<R[]> => {
   const results: R[] = [];
   let next = 0;
   let failed = false;
@@ -183,7 +159,7 @@ const inLanes = async <T, R>(
       }
     }
   };
-  const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
+  const ends = await Promise.allSettled(Array.from({ length: LANES }, lane));
   const failure = ends.find((end) => end.status === 'rejected');
   if (failure) throw failure.reason;
   return results;
@@ -230,10 +206,7 @@ export const bringUpAll = async (
     // Made ahead, beside the wakes that need them.
     using _expected = options.asleep ? undefined : house.pool.expect(registered.length);
     if (!options.asleep) house.network.expect(registered.map(({ address }) => address));
-    const { memory = registered[0]?.spec.memory } = options;
-    // Memory that is filled in takes all that the disk and a core can give.
-    const lanes = memory === 'copy' || memory === 'lazy' ? 1 : LANES;
-    return await inLanes(lanes, registered, (one) => bringUp(house, applications, mould, one, options));
+    return await inLanes(registered, (one) => bringUp(house, applications, mould, one, options));
   } catch (error) {
     await discardAll(house, applications, registered);
     throw error;
