@@ -2,6 +2,7 @@
  * The filler: gives restored processes the memory that lies in layers, before their first instruction (`copy`) or as they touch it
  * (`lazy`). It is a process of its own, which outlives the daemon; native/fill.c tells its protocol.
  */
+import { once } from 'node:events';
 import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { AppShotError } from '../common/index.ts';
@@ -96,7 +97,10 @@ export const fillMemory = async (init: string, plan: FillPlan): Promise<{ done: 
     if (line.startsWith('ok ')) ready.resolve();
     else if (line.startsWith('error ')) problem = line;
   });
-  const done = started.exited.then(({ code }) => {
+  // A program's end may be known before its last words are read.
+  const told = once(lines, 'close');
+  const done = started.exited.then(async ({ code }) => {
+    await told;
     ready.reject(new AppShotError('ENVIRONMENT_FAILED', { reason: `its memory: ${problem}` }));
     if (code !== 0) throw new AppShotError('ENVIRONMENT_FAILED', { reason: `its memory: ${problem}` });
   });
