@@ -20,6 +20,8 @@ export default defineConfig({
           pool: 'forks',
           // Each file makes a host of its own, and none measures; more than two at a time would only wait for each other.
           maxWorkers: 2,
+          // Behind the unit tests, when both are asked for.
+          sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

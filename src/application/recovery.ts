@@ -147,6 +147,7 @@ const recoverOne = async (found: Case): Promise<void> => {
 
 const sweepFiles = async (house: House, records: readonly ApplicationRecord[]): Promise<void> => {
   await house.store.sweep(await house.registry.listSnapshots());
+  await house.objects.sweepDrafts();
   const aids = new Set(records.map(({ aid }) => aid));
   const templates = new Set((await house.registry.listTemplates()).map(({ id }) => id));
   for (const name of await readdir(house.layout.templates))

@@ -27,6 +27,7 @@ import { promisify } from 'node:util';
 import { fsyncPath, newId } from '../common/index.ts';
 import { checksum } from './checksum.ts';
 import { corrupt, isFull, orNoSpace } from './failures.ts';
+import { isDraft } from './layout.ts';
 
 const DIGEST = /^[0-9a-f]{64}$/;
 /** How much of a file is in memory at a time, in bytes. */
@@ -217,12 +218,18 @@ export class ObjectStore {
       bytes += await occupied(this.path(digest));
       if (!dryRun) await this.remove(digest);
     }
+    return { count: dead.length, bytes: bytes + (await this.sweepDrafts({ dryRun })) };
+  }
+
+  /** Removes drafts that nobody writes any more: a daemon that was killed left them. Returns their bytes on disk. */
+  async sweepDrafts({ dryRun = false } = {}): Promise<number> {
+    let bytes = 0;
     for (const name of await readdir(this.directory)) {
-      if (!name.endsWith('.draft') || this.#drafts.has(name)) continue;
+      if (!isDraft(name) || this.#drafts.has(name)) continue;
       bytes += await occupied(join(this.directory, name));
       if (!dryRun) await rm(join(this.directory, name), { force: true });
     }
-    return { count: dead.length, bytes };
+    return bytes;
   }
 
   async #write(

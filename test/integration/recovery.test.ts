@@ -1,4 +1,6 @@
 /** The daemon is killed at any instant: applications go on, sleeping ones stay wakeable, the next start finishes or undoes. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { applicationOf, launch } from '../support/application.ts';
 import type { Application } from '../support/application.ts';
@@ -90,6 +92,16 @@ test('ended by SIGTERM: applications are left as they are', async () => {
   await daemon.stop();
   await lab.daemon();
   expect(await app.state()).toBe('asleep');
+  await expectWhole();
+});
+
+test('what it was writing when it was killed is gone when the next one is ready', async () => {
+  const at = (...names: string[]): string => join(lab.dataDirectory, ...names);
+  await daemon.kill();
+  const drafts = ['layers', 'objects'].map((place) => at(place, '.01M80ZYDJX86TSGEESX1KHJQ30.draft'));
+  for (const draft of drafts) writeFileSync(draft, 'half of it');
+  await lab.daemon();
+  expect(drafts.filter((draft) => existsSync(draft))).toEqual([]);
   await expectWhole();
 });
 
