@@ -21,6 +21,8 @@ export interface Part {
   readonly title: string;
   /** Options of its daemon. */
   readonly daemon?: readonly string[];
+  /** Bytes of a new file system for what its daemon keeps; the machine's own when left out. */
+  readonly disk?: number;
   measure(bench: Bench): Promise<Figure[]>;
 }
 

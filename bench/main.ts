@@ -8,6 +8,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Client } from '../src/api/client.ts';
 import { createLab } from '../test/support/lab.ts';
+import { mountDisk } from '../test/support/small-disk.ts';
 import type { Part } from './bench.ts';
 import type { Figure } from './figures.ts';
 import { lines } from './report.ts';
@@ -74,6 +75,7 @@ const readOptions = (args: string[]): Options => {
 const measure = async (samples: number, part: Part): Promise<Figure[]> => {
   console.log(`\n${part.title}`);
   await using lab = await createLab();
+  if (part.disk !== undefined) await mountDisk(lab.dataDirectory, part.disk);
   await lab.daemon({ args: part.daemon ?? [] });
   const figures = await part.measure({ lab, client: new Client(lab.runDirectory), samples });
   for (const line of lines(figures)) console.log(`  ${line}`);

@@ -94,13 +94,20 @@ const readAll = async (stream: Readable | null): Promise<string> => {
 /** Directories that every environment mounts its own on; no environment sees those of another. */
 const SKELETON = ['root', 'dev', 'sys'];
 
+/** The engine that waits has all its functions bound: each task that it forks would else look them up in twenty libraries. */
+const ENGINE_ENVIRONMENT = {
+  PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+  XDG_RUNTIME_DIR: '/proc/1/fd/3/restore',
+  LD_BIND_NOW: '1',
+};
+
 const spawnFirstProcesses = async (shop: Workshop, ids: readonly string[]): Promise<number[]> => {
   const skeleton = join(shop.directory, SKELETON_NAME);
   for (const name of SKELETON) mkdirSync(join(skeleton, name), { recursive: true });
   const places = ids.flatMap((id) => [join(shop.directory, id), ...shop.cgroups.create(id), ',']);
   const started = await start(shop.init, ['env', skeleton, ...places, '--', ...shop.engine], {
     stdio: ['ignore', 'pipe', 'pipe', shop.probes],
-    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', XDG_RUNTIME_DIR: '/proc/1/fd/3/restore' },
+    env: ENGINE_ENVIRONMENT,
   });
   const [out, error, { code }] = await Promise.all([
     readAll(started.stdout),

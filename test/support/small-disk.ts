@@ -22,15 +22,24 @@ export interface SmallDisk {
   makeRoom(): void;
 }
 
-/** Mounts one of `bytes` at `directory`, which is made; the lab that it is in unmounts it. */
-export const mountSmallDisk = async (directory: string, bytes: number): Promise<SmallDisk> => {
+/** Mounts a new ext4 of `bytes`, made with these options of mkfs, at `directory`, which is made; the lab that it is in unmounts it. */
+export const mountDisk = async (
+  directory: string,
+  bytes: number,
+  options: readonly string[] = [],
+): Promise<void> => {
   const image = `${directory}.ext4`;
   const file = openSync(image, 'wx', 0o600);
   ftruncateSync(file, bytes);
   closeSync(file);
-  await run('mkfs.ext4', ['-q', '-m', '0', '-O', '^has_journal', image]);
+  await run('mkfs.ext4', ['-q', ...options, image]);
   mkdirSync(directory);
   await run('mount', ['-o', 'loop', image, directory]);
+};
+
+/** The same, small enough to fill. */
+export const mountSmallDisk = async (directory: string, bytes: number): Promise<SmallDisk> => {
+  await mountDisk(directory, bytes, ['-m', '0', '-O', '^has_journal']);
   const filler = join(directory, 'filler');
   return {
     fill: (left) => {

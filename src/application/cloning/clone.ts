@@ -205,7 +205,9 @@ export const bringUpAll = async (
   try {
     // Made ahead, beside the wakes that need them.
     using _expected = options.asleep ? undefined : house.pool.expect(registered.length);
-    if (!options.asleep) house.network.expect(registered.map(({ address }) => address));
+    // One change of rules for all; for a single one it costs least while the engine's last words are awaited.
+    if (!options.asleep && registered.length > 1)
+      house.network.expect(registered.map(({ address }) => address));
     return await inLanes(registered, (one) => bringUp(house, applications, mould, one, options));
   } catch (error) {
     await discardAll(house, applications, registered);
