@@ -341,8 +341,8 @@ static void forget_places(const struct place *places, int count) {
 
 #define AT_ONCE 16 /* environments of one call */
 
-/* env SKELETON (DIRECTORY GROUP... ,)... -- ENGINE...: the environments come into being side by side; their PIDs are printed, each on a
- * line, in order. SKELETON holds the directories that each mounts its own on. When one fails the caller removes all. */
+/* SKELETON (DIRECTORY GROUP... ,)... -- ENGINE...: the environments come into being side by side; their PIDs are printed, each on a line, in
+ * order. SKELETON holds the directories that each mounts its own on. When one fails the daemon removes all. */
 int env_main(char **argv) {
   const int flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | SIGCHLD;
   struct place places[AT_ONCE];

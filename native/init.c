@@ -1,7 +1,7 @@
 /*
  * The part of AppShot that must be one thread: what lives inside an environment.
  *
- *   init env SKELETON (DIR CGROUP... ,)... -- CRIU...   makes environments, leaves the PID 1 of each running, prints those PIDs
+ *   init maker SKELETON -- CRIU...        waits for requests, makes environments, leaves the PID 1 of each running, tells those PIDs
  *   init chain                            the first process of an application: starts its processes, reaps its orphans
  *   init swrk PID CRIU...                 runs `criu swrk` inside the environment of PID, outside its user namespace
  *   init enter PID CHAIN CAPS UID GID GROUPS CWD CGROUP... -- COMMAND...   runs a command inside an application
@@ -20,13 +20,13 @@
 int main(int argc, char **argv) {
   const char *verb = argc > 1 ? argv[1] : "";
   if (!strcmp(verb, "chain")) return chain_main();
-  if (!strcmp(verb, "env") && argc > 4) return env_main(argv + 2);
+  if (!strcmp(verb, "maker") && argc > 4) return maker_main(argv + 2);
   if (!strcmp(verb, "swrk") && argc > 3) return swrk_main(argv + 2);
   if (!strcmp(verb, "enter") && argc > 10) return enter_main(argv + 2);
   if (!strcmp(verb, "fill") && argc > 2) return fill_main(argv + 2);
   if (!strcmp(verb, "guard-filter")) return guard_filter_main();
   if (!strcmp(verb, "guard") && argc > 4) return guard_main(argv + 2);
   if (!strcmp(verb, "inject") && argc > 3) return inject_main(argv + 2);
-  fprintf(stderr, "usage: init env|chain|swrk|enter|fill ...; it is started by the daemon\n");
+  fprintf(stderr, "usage: init maker|chain|swrk|enter|fill ...; it is started by the daemon\n");
   return 2;
 }

@@ -99,6 +99,9 @@ void inject_detach(pid_t tid);
 /* Lets go a task whose stop came too late; `status` is waitpid's. */
 void inject_release(pid_t tid, int status);
 
+/* env.c */
+int env_main(char **argv);
+
 /* guard.c */
 /* Puts this process and all that it will make under guard, where the kernel can, and tells the other end of the socket. */
 void guard_install(int socket);
@@ -116,7 +119,7 @@ void guard_layers_at(const char *prefix);
 
 /* verbs of main() */
 int chain_main(void);
-int env_main(char **argv);
+int maker_main(char **argv);
 int swrk_main(char **argv);
 int enter_main(char **argv);
 int guard_filter_main(void);

@@ -21,7 +21,16 @@ import type { House, KeeperOptions } from '../application/index.ts';
 import { AppShotError, KeyedLock, createLogger } from '../common/index.ts';
 import type { Logger } from '../common/index.ts';
 import { Schema, defaultEngineDir, loadEngine } from '../criu/index.ts';
-import { Cgroups, LayerImages, Pool, hasGuard, makeProbes, warmUp } from '../environments/index.ts';
+import {
+  Cgroups,
+  LayerImages,
+  Maker,
+  Pool,
+  SKELETON_NAME,
+  hasGuard,
+  makeProbes,
+  warmUp,
+} from '../environments/index.ts';
 import type { Workshop } from '../environments/index.ts';
 import { NetlinkSocket } from '../kernel/index.ts';
 import { Network } from '../network/index.ts';
@@ -123,6 +132,7 @@ export class Daemon {
     house.store.close();
     house.images.close();
     await house.pool.close();
+    await this.#shop.maker.close();
     this.#shop.cgroups.close();
     await house.registry.close();
     this.#release.forEach((one) => one());
@@ -165,7 +175,12 @@ const makeShop = (
   directory: join(options.runDir, 'env'),
   init,
   engine: command,
-  probes: makeProbes(),
+  maker: new Maker({
+    init,
+    engine: command,
+    skeleton: join(options.runDir, 'env', SKELETON_NAME),
+    probes: makeProbes(),
+  }),
 });
 
 const openNetwork = async (

@@ -36,7 +36,7 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-const encodeFrame = (fields: readonly string[], payload: Uint8Array = Buffer.alloc(0)): Buffer => {
+export const encodeFrame = (fields: readonly string[], payload: Uint8Array = Buffer.alloc(0)): Buffer => {
   const head = Buffer.from(fields.map((text) => `${text}\0`).join(''), 'utf8');
   const length = Buffer.alloc(HEADER);
   length.writeUInt32LE(head.length + payload.length);

@@ -6,10 +6,8 @@
  */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { AppShotError } from '../common/index.ts';
 import type { EngineChannel } from '../criu/index.ts';
-import { start } from '../exec/index.ts';
 import {
   NETLINK_SOCK_DIAG,
   NetlinkSocket,
@@ -28,6 +26,7 @@ import {
 import type { Cgroups } from './cgroups.ts';
 import { Control } from './control.ts';
 import type { ControlEvents } from './control.ts';
+import type { Maker } from './maker.ts';
 
 /** Name of the interface inside. */
 const INNER_LINK = 'eth0';
@@ -48,8 +47,7 @@ export interface Workshop {
   /** Path of the init program, and the engine's command, as this machine sees them. */
   readonly init: string;
   readonly engine: readonly string[];
-  /** Descriptor of a tmpfs in which the engine keeps what it found out about the kernel. */
-  readonly probes: number;
+  readonly maker: Maker;
   /** Called with each new environment. */
   readonly prepare: (environment: Environment) => void;
 }
@@ -83,41 +81,6 @@ export const startTimeOf = (pid: number): number | undefined => {
   } catch {
     return undefined;
   }
-};
-
-const readAll = async (stream: Readable | null): Promise<string> => {
-  let text = '';
-  for await (const chunk of stream ?? []) text += String(chunk);
-  return text.trim();
-};
-
-/** Directories that every environment mounts its own on; no environment sees those of another. */
-const SKELETON = ['root', 'dev', 'sys'];
-
-/** The engine that waits has all its functions bound: each task that it forks would else look them up in twenty libraries. */
-const ENGINE_ENVIRONMENT = {
-  PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
-  XDG_RUNTIME_DIR: '/proc/1/fd/3/restore',
-  LD_BIND_NOW: '1',
-};
-
-const spawnFirstProcesses = async (shop: Workshop, ids: readonly string[]): Promise<number[]> => {
-  const skeleton = join(shop.directory, SKELETON_NAME);
-  for (const name of SKELETON) mkdirSync(join(skeleton, name), { recursive: true });
-  const places = ids.flatMap((id) => [join(shop.directory, id), ...shop.cgroups.create(id), ',']);
-  const started = await start(shop.init, ['env', skeleton, ...places, '--', ...shop.engine], {
-    stdio: ['ignore', 'pipe', 'pipe', shop.probes],
-    env: ENGINE_ENVIRONMENT,
-  });
-  const [out, error, { code }] = await Promise.all([
-    readAll(started.stdout),
-    readAll(started.stderr),
-    started.exited,
-  ]);
-  const pids = out.split('\n').map(Number);
-  if (code !== 0 || pids.length !== ids.length)
-    throw new AppShotError('ENVIRONMENT_FAILED', { reason: error || `init: exit ${code}` });
-  return pids;
 };
 
 export class Environment implements EnvironmentIdentity {
@@ -181,7 +144,9 @@ export class Environment implements EnvironmentIdentity {
     const made: Environment[] = [];
     try {
       for (const id of ids) mkdirSync(join(shop.directory, id), { recursive: true });
-      const pids = await spawnFirstProcesses(shop, ids);
+      const pids = await shop.maker.make(
+        ids.map((id) => [join(shop.directory, id), ...shop.cgroups.create(id)]),
+      );
       for (const [index, id] of ids.entries()) made.push(await open(id, pids[index] ?? 0));
       return made;
     } catch (error) {

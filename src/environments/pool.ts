@@ -117,7 +117,7 @@ export class Pool {
   /** How many should be ready. */
   #wanted(): number {
     const expected = [...this.#expectations].reduce((sum, { left }) => sum + left, 0);
-    return Math.max(this.#size, Math.min(expected, MOST_AHEAD));
+    return expected > 0 ? Math.min(expected, MOST_AHEAD) : this.#size;
   }
 
   #missing(): number {

@@ -7,6 +7,8 @@ import { defaultEngineDir, loadEngine } from '../../src/criu/index.ts';
 import {
   Cgroups,
   Environment,
+  Maker,
+  SKELETON_NAME,
   makeApplicationFiles,
   makeProbes,
   makeRoot,
@@ -27,13 +29,16 @@ const makeEnvironment = async (directory: string): Promise<Environment> => {
   const fd = kernel.openFd(namespace.path);
   const netlink = kernel.withNetworkNamespace(fd, () => kernel.NetlinkSocket.open());
   const cgroups = Cgroups.open(NAME, join(directory, 'cgroup'));
+  const skeleton = join(directory, 'env', SKELETON_NAME);
+  const maker = new Maker({ init, engine: command, skeleton, probes });
   const shop = {
-    ...{ directory: join(directory, 'env'), init, engine: command, probes, cgroups, netlink },
+    ...{ directory: join(directory, 'env'), init, engine: command, maker, cgroups, netlink },
     prepare: () => undefined,
   };
   const environment = await Environment.create(shop, 'a0');
   onTestFinished(async () => {
     await environment.destroy();
+    await maker.close();
     cgroups.close();
     netlink.close();
     for (const one of [fd, probes]) kernel.close(one);
