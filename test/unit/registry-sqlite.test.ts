@@ -175,6 +175,17 @@ describe('a file that cannot be used', () => {
 
 // A file system of its own is the only honest full disk; mounting it needs root.
 describe.runIf(process.getuid?.() === 0)('a full disk', () => {
+  it('says when what was committed cannot be made durable', async () => {
+    const path = await newPath();
+    const registry = await openSqliteRegistry(path);
+    const [web] = await registry.registerApplications([registrationOf('web')]);
+    await registry.flush();
+    await rm(`${path}-wal`);
+    await expect(registry.flush()).rejects.toThrow(failsWith('REGISTRY_UNUSABLE'));
+    expect(await registry.list()).toEqual([web]);
+    await registry.close();
+  });
+
   it('fails with NO_SPACE, changes nothing, and is used again when there is space', async () => {
     const directory = await temporaryDirectory();
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'tmpfs', directory]);

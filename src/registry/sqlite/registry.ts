@@ -90,7 +90,7 @@ export const openSqliteRegistry = async (path: string): Promise<Registry> => {
     registerApplication: (registration) => durably(() => register(tables, registration)),
     registerApplications: (registrations) =>
       quickly(() => registrations.map((registration) => register(tables, registration))),
-    flush: async () => store.flush(),
+    flush: () => store.flush(),
     transition: (aid, expected, state, change = {}) =>
       quickly(() => applications.transition(aid, expected, state, change)),
     commitSleep: (aid, epoch, snapshot, change = {}) =>

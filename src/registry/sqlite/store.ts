@@ -9,7 +9,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { StatementSync } from 'node:sqlite';
-import { AppShotError } from '../../common/index.ts';
+import { AppShotError, fsyncPath } from '../../common/index.ts';
 import { findMisfit, migrate } from './schema.ts';
 
 /** What survives a power cut. */
@@ -37,6 +37,19 @@ const toRegistryError = (error: unknown, path: string): unknown => {
   );
 };
 
+/** As a commit with `synchronous` FULL does, but in another thread. What is no longer in the log was flushed before it left it. */
+const flushLog = async (path: string): Promise<void> => {
+  try {
+    await fsyncPath(`${path}-wal`);
+    await fsyncPath(dirname(path));
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'EDQUOT')
+      throw new AppShotError('NO_SPACE', { path, step: 'writing the registry' }, { cause: error });
+    throw new AppShotError('REGISTRY_UNUSABLE', { path, reason: message }, { cause: error });
+  }
+};
+
 /** Parses what the registry itself wrote as JSON; anything else means that the file was altered. */
 export type ParseJson = (text: unknown) => unknown;
 
@@ -47,8 +60,8 @@ export interface Store {
   read<T>(action: () => T): T;
   /** Runs `action` in a write transaction, undone when it throws. */
   write<T>(durability: Durability, action: () => T): T;
-  /** Everything that was committed survives a power cut. */
-  flush(): void;
+  /** Everything that was committed survives a power cut. Nothing else waits for the disk meanwhile. */
+  flush(): Promise<void>;
   close(): void;
 }
 
@@ -107,8 +120,7 @@ export const openStore = (path: string): Store => {
     prepare: (sql) => database.prepare(sql),
     read: guard,
     write: (durability, action) => guard(() => runTransaction(database, durability, action)),
-    // A checkpoint flushes the log before it copies anything from it.
-    flush: () => guard(() => database.exec('PRAGMA wal_checkpoint(PASSIVE)')),
+    flush: () => flushLog(path),
     close: () => guard(() => database.close()),
   };
 };
