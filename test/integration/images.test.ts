@@ -23,6 +23,7 @@ import {
 import type { Fields, Image } from '../../src/criu/index.ts';
 import { launch } from '../support/application.ts';
 import type { Application } from '../support/application.ts';
+import { stagesOf } from '../support/belongings.ts';
 import { createLab } from '../support/lab.ts';
 import type { Lab } from '../support/lab.ts';
 import { PROGRAMS } from '../support/programs/index.ts';
@@ -44,10 +45,7 @@ afterAll(async () => {
 });
 
 /** Where images may be: in the data directory, and until they are there, in memory. */
-const places = (): string[] => [
-  lab.dataDirectory,
-  ...readdirSync('/dev/shm').flatMap((name) => (name.startsWith('appshot') ? [join('/dev/shm', name)] : [])),
-];
+const places = (): string[] => [lab.dataDirectory, ...stagesOf(lab)];
 
 /** The directories with the images of a dump. */
 const dumps = (): string[] =>
