@@ -2,6 +2,7 @@
  * The words of the HTTP API, the command line and `appshot.yaml`, as schemas: checked where they enter, typed from there on.
  */
 import { z } from '@hono/zod-openapi';
+import { PolicySpec, PublishSpec, SiteSpec } from './networks.ts';
 
 /** A host name label (RFC 1123): also a valid application and process name. */
 export const Name = z
@@ -104,6 +105,15 @@ export const ChainSpec = z
     aid: Aid.optional(),
     hostname: Name.optional(),
     address: z.ipv4().optional(),
+    /** The network that it belongs to; `default` when left out. */
+    network: Name.optional(),
+    /** The group of instances that it is one of: one name, one published port, one site. Its own name when left out. */
+    service: Name.optional(),
+    /** Ports of this machine that lead to it. */
+    publish: z.array(PublishSpec).max(64, 'there may be 64 at most').optional(),
+    /** Host names that the web gateway brings to it. */
+    sites: z.array(SiteSpec).max(64, 'there may be 64 at most').optional(),
+    policy: PolicySpec.optional(),
     /** At least one; started in this order. The chain runs while any process of it does. */
     processes: z.array(ProcessSpec).min(1).max(64),
     volumes: z.array(VolumeSpec).max(64).default([]),

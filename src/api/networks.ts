@@ -1,0 +1,96 @@
+/** The words for networks, published ports, sites and the policy of the scheduler. */
+import { z } from '@hono/zod-openapi';
+
+/** A label of a host name (RFC 1123) that an interface and a table can be named after. */
+const NetworkName = z
+  .string()
+  .regex(
+    /^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/,
+    'use 1 to 32 lower-case letters, digits and hyphens, beginning with a letter',
+  );
+
+/** What an application belongs to when it does not say: the daemon's own network. */
+export const DEFAULT_NETWORK = 'default';
+
+export const NetworkRequest = z
+  .strictObject({
+    name: NetworkName,
+    /** CIDR, /8 to /29; one that is free when left out. */
+    cidr: z.string().optional(),
+    /** Whether its applications reach what lies outside, as this machine. */
+    outgoing: z.boolean().default(false),
+  })
+  .openapi('NetworkRequest');
+export type NetworkRequest = z.infer<typeof NetworkRequest>;
+
+export const NetworkView = z
+  .object({
+    name: z.string(),
+    cidr: z.string(),
+    /** The address of this machine in it, which answers questions for names. */
+    gateway: z.string(),
+    /** The interface that its applications are connected to. */
+    bridge: z.string(),
+    outgoing: z.boolean(),
+    /** How many applications it has. */
+    applications: z.number().int(),
+    createdAt: z.string(),
+  })
+  .openapi('NetworkView');
+export type NetworkView = z.infer<typeof NetworkView>;
+
+const portNumber = z.number().int().min(1).max(65535);
+
+export const PublishSpec = z
+  .strictObject({
+    /** Of this machine. */
+    port: portNumber,
+    /** Of the application. */
+    target: portNumber,
+    protocol: z.enum(['tcp', 'udp']).default('tcp'),
+    /** Of this machine; all of its addresses when left out. */
+    address: z.ipv4().optional(),
+  })
+  .openapi('PublishSpec');
+export type PublishSpec = z.infer<typeof PublishSpec>;
+
+export const SiteSpec = z
+  .strictObject({
+    /** A host name as browsers ask for it; `*.` in front stands for one label. */
+    host: z
+      .string()
+      .max(253)
+      .regex(
+        /^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+        'give a host name in lower case',
+      ),
+    /** Of the application. */
+    port: portNumber,
+  })
+  .openapi('SiteSpec');
+export type SiteSpec = z.infer<typeof SiteSpec>;
+
+const seconds = z
+  .number()
+  .min(0.1)
+  .max(86400 * 365);
+
+export const PolicySpec = z
+  .strictObject({
+    /** Who gives way when memory or processors are short: the lower one. */
+    priority: z.number().int().min(0).max(100).default(50),
+    /** Seconds without requests after which its processes are frozen in memory, before it sleeps. */
+    freeze: seconds.optional(),
+    /** How many instances of the service there are, running or not, and what further ones are cloned from. */
+    instances: z
+      .strictObject({
+        min: z.number().int().min(0).max(1000).default(1),
+        max: z.number().int().min(1).max(1000),
+        template: z.string().optional(),
+      })
+      .optional(),
+    /** Requests that keep nobody awake: of health checkers, by their addresses (CIDR). */
+    ignore: z.array(z.string().max(43)).max(64).default([]),
+  })
+  .openapi('PolicySpec');
+export type PolicySpec = z.infer<typeof PolicySpec>;
