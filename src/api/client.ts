@@ -18,6 +18,7 @@ import type {
   SnapshotResult,
   WakeRequest,
 } from './history.ts';
+import type { NetworkRequest, NetworkView } from './networks.ts';
 import { PATHS, VERSION_HEADER } from './paths.ts';
 import type { Operation } from './paths.ts';
 export { MAX_EXEC_INPUT } from './paths.ts';
@@ -62,11 +63,12 @@ interface Call extends CallOptions {
   readonly app?: string;
   readonly snapshot?: string;
   readonly template?: string;
+  readonly network?: string;
   readonly query?: Query;
   readonly body?: unknown;
 }
 
-const toPath = (operation: Operation, { app, snapshot, template, query = {} }: Call): string => {
+const toPath = (operation: Operation, { app, snapshot, template, network, query = {} }: Call): string => {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) {
     if (value !== undefined && value !== false) search.set(key, String(value));
@@ -74,7 +76,8 @@ const toPath = (operation: Operation, { app, snapshot, template, query = {} }: C
   const path = PATHS[operation].path
     .replace('{app}', app ?? '')
     .replace('{snapshot}', snapshot ?? '')
-    .replace('{template}', template ?? '');
+    .replace('{template}', template ?? '')
+    .replace('{network}', network ?? '');
   return search.size === 0 ? path : `${path}?${search.toString()}`;
 };
 
@@ -88,6 +91,10 @@ const checkApp = (app: string | undefined): void => {
 
 const checkTemplate = (template: string | undefined): void => {
   if (!isName(template)) throw new AppShotError('TEMPLATE_NOT_FOUND', { name: template });
+};
+
+const checkNetwork = (network: string | undefined): void => {
+  if (!isName(network)) throw new AppShotError('NETWORK_NOT_FOUND', { name: network });
 };
 
 const checkSnapshot = (snapshot: string | undefined): void => {
@@ -130,6 +137,7 @@ export class Client {
     checkApp(call.app);
     checkSnapshot(call.snapshot);
     checkTemplate(call.template);
+    checkNetwork(call.network);
     const { method } = PATHS[operation];
     const { body, signal } = call;
     return send(this.socketPath, {
@@ -277,6 +285,22 @@ export class Client {
 
   pushTemplate(template: string, body: PushRequest, options: CallOptions = {}): Promise<TransferResult> {
     return this.#call('pushTemplate', { ...options, template, body });
+  }
+
+  /** The daemon's own first, then oldest first. */
+  networks(options: CallOptions = {}): Promise<NetworkView[]> {
+    return this.#call('listNetworks', options);
+  }
+
+  createNetwork(
+    body: Partial<NetworkRequest> & { name: string },
+    options: CallOptions = {},
+  ): Promise<NetworkView> {
+    return this.#call('createNetwork', { ...options, body });
+  }
+
+  async removeNetwork(network: string, options: CallOptions = {}): Promise<void> {
+    await (await this.#send('removeNetwork', { ...options, network })).text();
   }
 
   check(app: string, options: CallOptions = {}): Promise<CheckReport> {

@@ -25,6 +25,7 @@ import {
   VersionView,
   WakeResult,
 } from './schemas.ts';
+import { networkRoutes } from './network-routes.ts';
 import { templateRoutes } from './template-routes.ts';
 import { transferRoutes } from './transfer-routes.ts';
 
@@ -130,6 +131,7 @@ export const routes = {
   ...historyRoutes,
   ...transferRoutes,
   ...templateRoutes,
+  ...networkRoutes,
   events: createRoute({
     ...PATHS.events,
     operationId: 'events',

@@ -90,12 +90,12 @@ export class Applications {
   expect(record: ApplicationRecord): void {
     this.#byAddress.set(record.address, record.aid);
     const reachable = reachableOf(record);
-    if (reachable) this.#house.network.close(record.address, reachable);
+    if (reachable) this.#house.networks.close(record.address, reachable);
   }
 
   /** Registers and starts a chain; nothing is left of it when that fails. */
   async run(spec: ChainSpec): Promise<AppView> {
-    const { registry, cidr } = this.#house;
+    const { registry, networks } = this.#house;
     const hostname = spec.hostname ?? spec.name;
     readRulesOf(spec);
     checkSpecification(spec, identityOf({ aid: '', name: spec.name, hostname, address: '', data: {} }));
@@ -104,7 +104,7 @@ export class Applications {
       name: spec.name,
       hostname,
       spec,
-      network: cidr,
+      network: networks.cidrOf(spec.network),
       requested: spec.address,
     });
     const started = this.#house.lock.run(record.aid, 'run', async () => {
@@ -252,15 +252,15 @@ export class Applications {
       const record = await this.#house.registry.find(aid);
       const environment = this.#environments.get(aid);
       this.#environments.delete(aid);
-      if (record && environment) this.#house.network.disconnect(record.address, environment);
+      if (record && environment) this.#house.networks.disconnect(record.address, environment);
       if (environment) await this.#house.pool.discard(environment);
       if (record) await this.#forget(record);
     });
   }
 
   async #forget(record: ApplicationRecord): Promise<void> {
-    const { network, registry, store, keeper, emit } = this.#house;
-    network.forget(record.address);
+    const { networks, registry, store, keeper, emit } = this.#house;
+    networks.forget(record.address);
     this.#byAddress.delete(record.address);
     const snapshots = await registry.listSnapshots(record.aid);
     await registry.remove(record.aid);

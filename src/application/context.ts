@@ -4,7 +4,7 @@ import { AppShotError } from '../common/index.ts';
 import type { KeyedLock, Logger } from '../common/index.ts';
 import type { Engine, Schema } from '../criu/index.ts';
 import type { Environment, LayerImages, Pool } from '../environments/index.ts';
-import type { Network } from '../network/index.ts';
+import type { Networks } from '../network/index.ts';
 import type { ApplicationRecord, Registry, SnapshotRecord } from '../registry/index.ts';
 import type {
   Fingerprint,
@@ -25,7 +25,7 @@ import type { Faults } from './faults.ts';
 export interface House {
   readonly registry: Registry;
   readonly pool: Pool;
-  readonly network: Network;
+  readonly networks: Networks;
   readonly store: SnapshotStore;
   /** There is one change of an application at a time. */
   readonly lock: KeyedLock;
@@ -41,8 +41,6 @@ export interface House {
   readonly engineDirectory: string;
   readonly schema: Schema;
   readonly memory: MemoryAbilities;
-  /** CIDR of the network. */
-  readonly cidr: string;
   /** Directories of this machine that no application may see. */
   readonly hidden: readonly string[];
   /** System PIDs of the processes in an environment. */

@@ -9,6 +9,7 @@ export { Faults } from './faults.ts';
 export { History } from './history.ts';
 export { Keeper } from './keeper.ts';
 export type { KeeperOptions } from './keeper.ts';
+export { NetworkList } from './network-list.ts';
 export { recover } from './recovery.ts';
 export { knownAddress } from './sleepers.ts';
 export { Templates } from './cloning/templates.ts';

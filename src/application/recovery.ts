@@ -49,7 +49,7 @@ const move = async (
 /** It runs on, reachable as before. */
 const adopt = async (found: Case, environment: Environment): Promise<void> => {
   const { house, applications, record } = found;
-  house.network.connect(record.address, environment);
+  house.networks.connect(record.address, environment);
   environment.filled = fillerEnded(fillerLock(house, record.aid));
   environment.filled.catch(() => undefined);
   await environment.releaseGuard();
@@ -98,7 +98,10 @@ const finishWake = async (found: Case, environment: Environment): Promise<void> 
   if (!snapshot || restoring()) return keepAsleep(found);
   const manifest = await house.store.verify(snapshot);
   // Hooks of a clone may not have run, and nobody has reached it: it is born again by its next packet.
-  if (templateIn(manifest)?.rules.hooks.length && !house.network.bridge.holds(environment.link))
+  if (
+    templateIn(manifest)?.rules.hooks.length &&
+    !house.networks.of(record.address).bridge.holds(environment.link)
+  )
     return keepAsleep(found);
   const { processes } = manifest;
   try {

@@ -164,7 +164,7 @@ export const settleIn = async (house: House, origin: Origin): Promise<Settled> =
     name,
     hostname,
     spec: specOf(manifest, name, hostname),
-    network: house.cidr,
+    network: house.networks.cidrOf(manifest.application.spec.network),
     change: { data: { generation: manifest.application.generation + 1 } },
   });
   return settleRegistered(house, registered, origin);

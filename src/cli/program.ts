@@ -7,6 +7,7 @@ import { addDaemonVerb } from './verbs/daemon.ts';
 import { addExecVerb } from './verbs/exec.ts';
 import { addHistoryVerbs } from './verbs/history.ts';
 import { addMachineVerbs } from './verbs/machine.ts';
+import { addNetworkVerbs } from './verbs/networks.ts';
 import { addRunVerb } from './verbs/run.ts';
 import { addSnapshotVerbs } from './verbs/snapshots.ts';
 import { addStateVerbs } from './verbs/states.ts';
@@ -38,6 +39,7 @@ const buildProgram = (): Command => {
   addSnapshotVerbs(program);
   addTransferVerbs(program);
   addTemplateVerbs(program);
+  addNetworkVerbs(program);
   addEventsVerb(program);
   addTopVerb(program);
   addDaemonVerb(program);

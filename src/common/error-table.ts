@@ -136,6 +136,30 @@ export const ERRORS = {
     'the network {network} cannot be used: {reason}',
     'give an IPv4 network such as 10.10.0.0/16 that no other interface has',
   ),
+  NETWORK_NOT_FOUND: mistake(
+    404,
+    1,
+    'no network is called {name}',
+    '`appshot network ls` lists them; `appshot network create` makes one',
+  ),
+  NETWORK_TAKEN: mistake(
+    409,
+    1,
+    'the name {name} is taken by another network',
+    'choose another name, or remove that one with `appshot network rm`',
+  ),
+  NETWORK_IN_USE: mistake(
+    409,
+    1,
+    'the network {name} cannot be removed: {applications} belong to it',
+    'remove them first with `appshot rm`',
+  ),
+  NETWORKS_EXHAUSTED: mistake(
+    507,
+    1,
+    'no network from 10.11.0.0/16 to 10.255.0.0/16 is free',
+    'give one with --cidr, or remove others with `appshot network rm`',
+  ),
   VOLUME_NOT_FOUND: mistake(
     422,
     1,

@@ -6,12 +6,13 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { dirname, join } from 'node:path';
-import { VERSION } from '../api/index.ts';
+import { DEFAULT_NETWORK, VERSION } from '../api/index.ts';
 import {
   Applications,
   Faults,
   History,
   Keeper,
+  NetworkList,
   Templates,
   Transfers,
   knownAddress,
@@ -33,7 +34,7 @@ import {
 } from '../environments/index.ts';
 import type { Workshop } from '../environments/index.ts';
 import { NetlinkSocket } from '../kernel/index.ts';
-import { Network } from '../network/index.ts';
+import { Networks, preparePort } from '../network/index.ts';
 import { openSqliteRegistry } from '../registry/index.ts';
 import { Scheduler } from '../scheduler/index.ts';
 import { Layout, ObjectStore, SnapshotStore } from '../snapshots/index.ts';
@@ -93,7 +94,7 @@ export class Daemon {
       const { services, shop } = await assemble(options, layout);
       await recover(services.house, services.applications);
       await services.house.keeper.resume();
-      services.house.network.listen((address) => void services.applications.wanted(address));
+      services.house.networks.listen((address) => void services.applications.wanted(address));
       const api = makeApi(services);
       const server = await listenAt(options.runDir, options.group, (request) => api.fetch(request));
       const daemon = new Daemon(services, shop, server, options.runDir, release);
@@ -126,7 +127,7 @@ export class Daemon {
     clearInterval(this.#upkeep);
     await closeServer(this.#server, deadline);
     rmSync(this.#socket, { force: true });
-    await house.network.shut({ remove: (await house.registry.list()).length === 0 });
+    await house.networks.shut({ remove: (await house.registry.list()).length === 0 });
     await applications.release();
     await house.keeper.close();
     house.store.close();
@@ -157,11 +158,11 @@ const makeDirectories = ({ dataDir, runDir }: DaemonOptions): Layout => {
   return layout;
 };
 
-const versionOf = ({ engine, cidr, layout }: House): Services['version'] => ({
+const versionOf = ({ engine, networks, layout }: House): Services['version'] => ({
   version: VERSION,
   engine: engine.version,
   pid: process.pid,
-  network: cidr,
+  network: networks.cidrOf(),
   dataDir: dirname(layout.registry),
 });
 
@@ -183,16 +184,15 @@ const makeShop = (
   }),
 });
 
-const openNetwork = async (
+const openNetworks = async (
   options: DaemonOptions,
   { registry, log, instance }: Pick<House, 'registry' | 'log'> & { instance: string },
-): Promise<{ network: Network; netlink: NetlinkSocket }> => {
+): Promise<{ networks: Networks; netlink: NetlinkSocket }> => {
   const netlink = NetlinkSocket.open();
   const known = (await registry.list()).map(knownAddress);
-  return {
-    netlink,
-    network: new Network({ netlink, network: options.network, instance, log, known }),
-  };
+  const own = { name: DEFAULT_NETWORK, number: 0, cidr: options.network, outgoing: false };
+  const plans = [own, ...(await registry.listNetworks())];
+  return { netlink, networks: new Networks({ netlink, instance, log, plans, known }) };
 };
 
 /** `TMPFS_MAGIC` of statfs(2). */
@@ -236,10 +236,11 @@ const openKeeping = async (
 const pastOf = (
   house: House,
   applications: Applications,
-): Pick<Services, 'history' | 'templates' | 'transfers'> => {
+): Pick<Services, 'history' | 'templates' | 'transfers' | 'networks'> => {
   const templates = new Templates(house, applications);
   return {
     templates,
+    networks: new NetworkList(house),
     history: new History(house, applications),
     transfers: new Transfers(house, applications, templates),
   };
@@ -254,9 +255,9 @@ const assemble = async (
   const engine = loadEngine(engineDirectory);
   const registry = await openSqliteRegistry(layout.registry);
   const instance = instanceOf(options.runDir);
-  const { network, netlink } = await openNetwork(options, { registry, log, instance });
+  const { networks, netlink } = await openNetworks(options, { registry, log, instance });
   const cgroups = Cgroups.open(`appshot-${instance}`, join(options.runDir, 'cgroup'));
-  const shop = makeShop(options, engine, { cgroups, netlink, prepare: (one) => network.prepare(one) });
+  const shop = makeShop(options, engine, { cgroups, netlink, prepare: preparePort });
   const events = new Events();
   const keeping = await openKeeping(
     options,
@@ -268,14 +269,13 @@ const assemble = async (
   const house: House = {
     registry,
     pool,
-    network,
+    networks,
     ...keeping,
     images: new LayerImages(),
     layout,
     engine,
     engineDirectory,
     schema: Schema.load(engine.descriptors),
-    cidr: options.network,
     hidden: [options.dataDir, options.runDir],
     processesIn: (id) => cgroups.processes(id),
     memberFiles: (id) => cgroups.memberFiles(id),

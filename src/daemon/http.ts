@@ -5,7 +5,14 @@ import { HTTPException } from 'hono/http-exception';
 import { VERSION, VERSION_HEADER, routes } from '../api/index.ts';
 import type { VersionView } from '../api/index.ts';
 import { detailsOf, execInside, findBlockers, topRow, viewOf } from '../application/index.ts';
-import type { Applications, History, House, Templates, Transfers } from '../application/index.ts';
+import type {
+  Applications,
+  History,
+  House,
+  NetworkList,
+  Templates,
+  Transfers,
+} from '../application/index.ts';
 import { AppShotError, toAppShotError } from '../common/index.ts';
 import type { Cgroups } from '../environments/index.ts';
 import { logFile } from '../harness/index.ts';
@@ -13,6 +20,7 @@ import { idleSeconds } from '../scheduler/index.ts';
 import type { Scheduler } from '../scheduler/index.ts';
 import type { Events } from './events.ts';
 import { bindHistory, bindSnapshots, bindTransfers } from './http-history.ts';
+import { bindNetworks } from './http-networks.ts';
 import { bindTemplates } from './http-templates.ts';
 import type { Metrics } from './metrics.ts';
 import { eventStream, execStream, logStream, ndjson } from './streams.ts';
@@ -24,6 +32,7 @@ export interface Services {
   readonly history: History;
   readonly transfers: Transfers;
   readonly templates: Templates;
+  readonly networks: NetworkList;
   readonly cgroups: Cgroups;
   readonly scheduler: Scheduler;
   readonly events: Events;
@@ -174,6 +183,7 @@ export const makeApi = (services: Services): OpenAPIHono => {
   bindHistory(app, services.applications, services.history);
   bindSnapshots(app, services.history);
   bindTransfers(app, services.transfers);
+  bindNetworks(app, services.networks);
   bindTemplates(app, services.templates, services.transfers);
   app.doc31('/openapi.json', { openapi: '3.1.0', info: { title: 'AppShot', version: VERSION } });
   return app;

@@ -25,7 +25,7 @@ import {
 } from '../kernel/index.ts';
 import type { ArpListener, ArpQuestion } from '../kernel/index.ts';
 import { AppShotError } from '../common/index.ts';
-import { contains, formatAddress, parseAddress, parseNetwork } from '../registry/index.ts';
+import { formatAddress, overlap, parseAddress, parseNetwork } from '../registry/index.ts';
 import type { Network as Cidr } from '../registry/index.ts';
 
 /**
@@ -65,7 +65,9 @@ export class Bridge {
 
   #refuseOverlap(): void {
     const own = linkByName(this.#netlink, this.names.bridge)?.index;
-    const taken = listAddresses(this.#netlink).find((one) => one.index !== own && overlaps(this.cidr, one));
+    const taken = listAddresses(this.#netlink).find(
+      (one) => one.index !== own && overlap(this.cidr, baseOf(one)),
+    );
     if (!taken) return;
     const reason = `an interface of this machine has ${taken.address}/${taken.prefix}`;
     throw new AppShotError('BAD_NETWORK', { network: this.cidr.cidr, reason });
@@ -136,19 +138,23 @@ export class Bridge {
   }
 }
 
+const baseOf = ({
+  address,
+  prefix,
+}: {
+  address: string;
+  prefix: number;
+}): { base: number; prefix: number } => ({
+  base: parseAddress(address) ?? 0,
+  prefix,
+});
+
 const ignoring = (name: string, action: () => void): void => {
   try {
     action();
   } catch (error) {
     if (!isErrno(error, name)) throw error;
   }
-};
-
-/** Two networks overlap when one holds the other's base. */
-const overlaps = (own: Cidr, { address, prefix }: { address: string; prefix: number }): boolean => {
-  const size = 2 ** (32 - prefix);
-  const base = Math.floor((parseAddress(address) ?? 0) / size) * size;
-  return contains(own, base) || (base <= own.base && own.base < base + size);
 };
 
 /** The hardware address that goes with an address, for life and on every node: locally administered, from the address. */

@@ -1,4 +1,6 @@
-/** Identities on the network: the bridge, the sentinel that hears who is asked for, and what may wake a sleeper. */
+/** Identities on the network: bridges, the sentinels that hear who is asked for, and what may wake a sleeper. */
 export { macOf } from './bridge.ts';
 export type { KnownAddress, Reachability } from './filter.ts';
-export { Network } from './network.ts';
+export { preparePort } from './network.ts';
+export { Networks } from './networks.ts';
+export type { NetworkPlan } from './networks.ts';

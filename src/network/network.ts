@@ -47,6 +47,10 @@ export interface NetworkOptions {
   readonly known: readonly KnownAddress[];
 }
 
+/** Prepares a new port: its kernel waits for sleepers too. */
+export const preparePort = (port: Pick<Port, 'inner' | 'innerLink'>): void =>
+  setNeighbourParameters(port.inner, port.innerLink, PATIENT_INSIDE);
+
 export class Network {
   readonly bridge: Bridge;
   readonly #log: Logger;
@@ -145,11 +149,6 @@ export class Network {
     const port = this.#connected.get(asker);
     if (port)
       setNeighbour(port.inner, { index: port.innerLink, address, mac: macOf(address), state: 'reachable' });
-  }
-
-  /** Prepares a new port: its kernel waits for sleepers too. */
-  prepare(port: Port): void {
-    setNeighbourParameters(port.inner, port.innerLink, PATIENT_INSIDE);
   }
 
   /** Forgets an address that is no application's any more. */

@@ -31,6 +31,15 @@ export const formatAddress = (address: number): string =>
 export const contains = (network: Network, address: number): boolean =>
   address >= network.base && address <= network.broadcast;
 
+/** Two networks overlap when one holds the other's base. */
+export const overlap = (
+  one: Pick<Network, 'base' | 'prefix'>,
+  other: Pick<Network, 'base' | 'prefix'>,
+): boolean => {
+  const size = 2 ** (32 - Math.min(one.prefix, other.prefix));
+  return Math.floor(one.base / size) === Math.floor(other.base / size);
+};
+
 /** With a prefix of 8 or more, the first octet is the same for the whole network. */
 const isForHosts = (base: number): boolean => {
   const first = base >>> 24;

@@ -1,4 +1,4 @@
 export type * from './registry.ts';
-export { contains, formatAddress, parseAddress, parseNetwork } from './cidr.ts';
+export { contains, formatAddress, overlap, parseAddress, parseNetwork } from './cidr.ts';
 export type { Network } from './cidr.ts';
 export { openSqliteRegistry } from './sqlite/registry.ts';

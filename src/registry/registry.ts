@@ -120,6 +120,31 @@ export interface TemplateRecord {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
+/** A network of applications beside the daemon's own (mission D7). */
+export interface NetworkRecord {
+  readonly name: string;
+  /** Its interfaces and tables are named after it. */
+  readonly number: number;
+  readonly cidr: string;
+  /** Whether its applications reach what lies outside. */
+  readonly outgoing: boolean;
+  readonly createdAt: string;
+}
+
+/** Addresses that somebody has, as numbers of 32 bits. */
+export interface AddressRange {
+  readonly owner: string;
+  readonly base: number;
+  readonly prefix: number;
+}
+
+export interface NewNetwork extends Pick<NetworkRecord, 'name' | 'outgoing'> {
+  /** One that is free when left out. */
+  readonly cidr?: string | undefined;
+  /** What else has addresses: the daemon's own network, interfaces of this machine. */
+  readonly beside: readonly AddressRange[];
+}
+
 /** An environment of the pool: PID and start time of its init name the process for certain, even after a PID was reused. */
 export interface EnvironmentRecord {
   readonly id: string;
@@ -194,6 +219,13 @@ export interface Registry {
   countInstances(id: string, count: number): Promise<number>;
   /** Durable. Forgets a template and its snapshot; files are the caller's. False when it was not there. */
   removeTemplate(id: string): Promise<boolean>;
+
+  /** Durable. Fails with NETWORK_TAKEN, BAD_NETWORK (also when it overlaps another) and NETWORKS_EXHAUSTED. */
+  addNetwork(network: NewNetwork): Promise<NetworkRecord>;
+  /** Oldest first. */
+  listNetworks(): Promise<NetworkRecord[]>;
+  /** Durable. Fails with NETWORK_IN_USE while applications are in it. False when it was not there. */
+  removeNetwork(name: string): Promise<boolean>;
 
   addEnvironment(environment: Omit<EnvironmentRecord, 'createdAt'>): Promise<EnvironmentRecord>;
   /** Oldest first. */

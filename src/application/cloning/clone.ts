@@ -54,7 +54,7 @@ const registrationOf = (house: House, mould: Mould, name: string, instance: numb
     name,
     hostname: name,
     spec: specOf(mould, name),
-    network: house.cidr,
+    network: house.networks.cidrOf(manifest.application.spec.network),
     change: {
       snapshot: template.snapshot,
       data: {
@@ -207,7 +207,7 @@ export const bringUpAll = async (
     using _expected = options.asleep ? undefined : house.pool.expect(registered.length);
     // One change of rules for all; for a single one it costs least while the engine's last words are awaited.
     if (!options.asleep && registered.length > 1)
-      house.network.expect(registered.map(({ address }) => address));
+      house.networks.expect(registered.map(({ address }) => address));
     return await inLanes(registered, (one) => bringUp(house, applications, mould, one, options));
   } catch (error) {
     await discardAll(house, applications, registered);

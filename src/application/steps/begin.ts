@@ -133,7 +133,7 @@ export const root: Executor = {
 export const identity: Executor = {
   run: async (work) => {
     const { address } = work.record;
-    const { cidr, gateway } = work.house.network.bridge;
+    const { cidr, gateway } = work.house.networks.of(address).bridge;
     environmentOf(work).giveAddress({
       address,
       prefix: cidr.prefix,
@@ -186,7 +186,7 @@ const startFailure = async ({ house, record }: Work, status: number): Promise<Ap
 export const connect: Executor = {
   run: async (work) => {
     const taken = environmentOf(work);
-    if (work.connected !== true) work.house.network.connect(work.record.address, taken);
+    if (work.connected !== true) work.house.networks.connect(work.record.address, taken);
     proclaim(work, taken);
   },
 };

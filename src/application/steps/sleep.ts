@@ -54,21 +54,21 @@ export const settle: Executor = {
       now = lookAtNetwork(work);
     }
     work.reachable = now.reachable;
-    work.house.network.close(work.record.address, now.reachable);
+    work.house.networks.close(work.record.address, now.reachable);
   },
   undo: async (work) => {
-    work.house.network.connect(work.record.address, environmentOf(work));
+    work.house.networks.connect(work.record.address, environmentOf(work));
   },
 };
 
 /** Off the bridge: nothing is acknowledged from here on. What arrived at the last moment is looked at once more. */
 export const disconnect: Executor = {
   run: async (work) => {
-    const { network } = work.house;
-    network.disconnect(work.record.address, environmentOf(work));
+    const { networks } = work.house;
+    networks.disconnect(work.record.address, environmentOf(work));
     const { reachable, inFlight } = lookAtNetwork(work);
     work.reachable = reachable;
-    network.close(work.record.address, reachable);
+    networks.close(work.record.address, reachable);
     work.wanted ||= inFlight > 0;
     turnBack(work);
   },

@@ -33,7 +33,7 @@ export const resume: Executor = {
     const { house, record: application, held, taken } = work;
     await letGo(work);
     work.frozenMs = performance.now() - (held?.frozenAt ?? 0);
-    house.network.connect(application.address, environmentOf(work));
+    house.networks.connect(application.address, environmentOf(work));
     if (taken) house.keeper.settle(taken.id);
   },
 };

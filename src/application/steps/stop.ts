@@ -23,7 +23,7 @@ export const terminate: Executor = {
 /** Nobody reaches the address any more, and nothing wakes it. */
 export const leave: Executor = {
   run: async ({ house, record, environment }) => {
-    if (environment) house.network.disconnect(record.address, environment);
-    house.network.forget(record.address);
+    if (environment) house.networks.disconnect(record.address, environment);
+    house.networks.forget(record.address);
   },
 };

@@ -81,7 +81,7 @@ export const restore: Executor = {
         resuming: () => {
           // What must happen before the first packet has not happened yet.
           if (work.birth?.hooks.length) return;
-          house.network.connect(record.address, environment);
+          house.networks.connect(record.address, environment);
           work.connected = true;
         },
       });
@@ -101,9 +101,9 @@ export const restore: Executor = {
   undo: async (work) => {
     const { house, record, connected, environment } = work;
     if (connected !== true || !environment) return;
-    house.network.disconnect(record.address, environment);
+    house.networks.disconnect(record.address, environment);
     const reachable = reachableOf({ ...record, state: 'asleep' });
-    if (reachable) house.network.close(record.address, reachable);
+    if (reachable) house.networks.close(record.address, reachable);
     work.connected = false;
   },
 };

@@ -14,10 +14,14 @@ import type {
 import { addressTable } from './addresses.ts';
 import { applicationTable } from './applications.ts';
 import { environmentTable } from './environments.ts';
+import { networkTable } from './networks.ts';
 import { snapshotTable } from './snapshots.ts';
 import { openStore } from './store.ts';
 import type { Store } from './store.ts';
 import { templateTable } from './templates.ts';
+
+/** Names of applications that a message lists. */
+const LISTED = 3;
 
 const openTables = (store: Store) => ({
   applications: applicationTable(store),
@@ -25,6 +29,7 @@ const openTables = (store: Store) => ({
   snapshots: snapshotTable(store),
   environments: environmentTable(store),
   templates: templateTable(store),
+  networks: networkTable(store),
 });
 type Tables = ReturnType<typeof openTables>;
 
@@ -78,11 +83,22 @@ const removeTemplate = ({ templates, snapshots }: Tables, id: string): boolean =
   return found;
 };
 
+/** Where applications are, whatever state they are in, it stays. */
+const removeNetwork = ({ networks, applications }: Tables, name: string): boolean => {
+  const inside = applications.list().filter(({ spec }) => spec.network === name);
+  if (inside.length > 0) {
+    const listed = inside.slice(0, LISTED).map((one) => one.name);
+    const more = inside.length > LISTED ? ` and ${inside.length - LISTED} more` : '';
+    throw new AppShotError('NETWORK_IN_USE', { name, applications: listed.join(', ') + more });
+  }
+  return networks.remove(name);
+};
+
 /** Opens or creates the file. Fails with REGISTRY_CORRUPT, REGISTRY_UNUSABLE or NO_SPACE. */
 export const openSqliteRegistry = async (path: string): Promise<Registry> => {
   const store = openStore(path);
   const tables = openTables(store);
-  const { applications, addresses, snapshots, environments, templates } = tables;
+  const { applications, addresses, snapshots, environments, templates, networks } = tables;
   const durably = async <T>(action: () => T): Promise<T> => store.write('FULL', action);
   const quickly = async <T>(action: () => T): Promise<T> => store.write('NORMAL', action);
   const read = async <T>(action: () => T): Promise<T> => store.read(action);
@@ -117,6 +133,10 @@ export const openSqliteRegistry = async (path: string): Promise<Registry> => {
     listTemplates: () => read(() => templates.list()),
     countInstances: (id, count) => quickly(() => templates.count(id, count)),
     removeTemplate: (id) => durably(() => removeTemplate(tables, id)),
+
+    addNetwork: (network) => durably(() => networks.add(network)),
+    listNetworks: () => read(() => networks.list()),
+    removeNetwork: (name) => durably(() => removeNetwork(tables, name)),
 
     addEnvironment: (environment) => quickly(() => environments.add(environment)),
     listEnvironments: () => read(() => environments.list()),

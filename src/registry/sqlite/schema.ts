@@ -78,6 +78,13 @@ const MIGRATIONS = [
      instances INTEGER NOT NULL,
      data TEXT NOT NULL
    ) STRICT;`,
+  `CREATE TABLE networks (
+     name TEXT PRIMARY KEY,
+     number INTEGER NOT NULL UNIQUE,
+     cidr TEXT NOT NULL UNIQUE,
+     outgoing INTEGER NOT NULL,
+     createdAt TEXT NOT NULL
+   ) STRICT;`,
 ];
 
 const pragma = (database: DatabaseSync, name: string): number =>

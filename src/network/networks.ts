@@ -1,0 +1,152 @@
+/**
+ * All networks of a daemon (mission D7). Networks never overlap, so that an address says which it belongs to: what is asked for an address is
+ * asked of its network.
+ */
+import { AppShotError } from '../common/index.ts';
+import type { Logger } from '../common/index.ts';
+import { listAddresses, listLinks } from '../kernel/index.ts';
+import type { NetlinkSocket } from '../kernel/index.ts';
+import { contains, parseAddress, parseNetwork } from '../registry/index.ts';
+import type { AddressRange, NetworkRecord } from '../registry/index.ts';
+import type { KnownAddress, Reachability } from './filter.ts';
+import { Network } from './network.ts';
+import type { Port } from './network.ts';
+
+/** What a network is made from: the daemon's own has the number 0. */
+export type NetworkPlan = Pick<NetworkRecord, 'name' | 'number' | 'cidr' | 'outgoing'>;
+
+export interface NetworksOptions {
+  readonly netlink: NetlinkSocket;
+  /** At most six characters that are the daemon's own in its network namespace. */
+  readonly instance: string;
+  readonly log: Logger;
+  /** The first is the daemon's own. */
+  readonly plans: readonly NetworkPlan[];
+  /** The addresses of the applications that there are already. */
+  readonly known: readonly KnownAddress[];
+}
+
+interface Member {
+  readonly plan: NetworkPlan;
+  readonly network: Network;
+}
+
+const rangeAround = (owner: string, address: number, prefix: number): AddressRange => {
+  const size = 2 ** (32 - prefix);
+  return { owner, base: Math.floor(address / size) * size, prefix };
+};
+
+export class Networks {
+  readonly #options: NetworksOptions;
+  readonly #members = new Map<string, Member>();
+  #onWanted: ((address: string) => void) | undefined;
+
+  /** Makes their bridges and rules, or takes hold of them. Fails with `BAD_NETWORK`. */
+  constructor(options: NetworksOptions) {
+    this.#options = options;
+    for (const plan of options.plans) this.add(plan);
+  }
+
+  /** Makes a network. Fails with `BAD_NETWORK` when an interface of this machine has some of its addresses. */
+  add(plan: NetworkPlan): void {
+    const { netlink, instance, log } = this.#options;
+    const cidr = parseNetwork(plan.cidr);
+    const known = this.#options.known.filter(({ address }) => contains(cidr, parseAddress(address) ?? 0));
+    const suffix = plan.number === 0 ? '' : plan.number.toString(36);
+    const network = new Network({
+      netlink,
+      network: plan.cidr,
+      instance: `${instance}${suffix}`,
+      log,
+      known,
+    });
+    this.#members.set(plan.name, { plan, network });
+    if (this.#onWanted) network.listen(this.#onWanted);
+  }
+
+  /** Removes one that has no applications. */
+  async remove(name: string): Promise<void> {
+    const member = this.#members.get(name);
+    this.#members.delete(name);
+    await member?.network.shut({ remove: true });
+  }
+
+  /** Who has addresses that no further network may have: the daemon's own network, and interfaces of this machine. */
+  beside(): AddressRange[] {
+    const { netlink, plans } = this.#options;
+    const names = new Map(listLinks(netlink).map(({ index, name }) => [index, name]));
+    const bridges = new Set([...this.#members.values()].map(({ network }) => network.bridge.names.bridge));
+    const own = plans
+      .slice(0, 1)
+      .map(({ name, cidr }) => ({ owner: `the network ${name}`, ...parseNetwork(cidr) }));
+    const others = listAddresses(netlink).filter(({ index }) => !bridges.has(names.get(index) ?? ''));
+    return [
+      ...own,
+      ...others.flatMap(({ index, address, prefix }) => {
+        const number = parseAddress(address);
+        return number === undefined ? [] : [rangeAround(`the interface ${names.get(index)}`, number, prefix)];
+      }),
+    ];
+  }
+
+  get plans(): readonly NetworkPlan[] {
+    return [...this.#members.values()].map(({ plan }) => plan);
+  }
+
+  /** Fails with `NETWORK_NOT_FOUND`. */
+  named(name: string): Network {
+    const member = this.#members.get(name);
+    if (member) return member.network;
+    throw new AppShotError('NETWORK_NOT_FOUND', { name });
+  }
+
+  /** The addresses of a network; of the daemon's own when none is named. Fails with `NETWORK_NOT_FOUND`. */
+  cidrOf(name = this.#options.plans[0]?.name ?? ''): string {
+    return this.named(name).bridge.cidr.cidr;
+  }
+
+  /** The network that an address belongs to. */
+  of(address: string): Network {
+    const number = parseAddress(address) ?? 0;
+    for (const { network } of this.#members.values())
+      if (contains(network.bridge.cidr, number)) return network;
+    throw new Error(`${address} belongs to no network`);
+  }
+
+  /** Begins to listen; `onWanted` is called with the address of a sleeper, each time it is asked for. */
+  listen(onWanted: (address: string) => void): void {
+    this.#onWanted = onWanted;
+    for (const { network } of this.#members.values()) network.listen(onWanted);
+  }
+
+  /** The address answers only to what `reachable` names from now on, as a sleeper's must. */
+  close(address: string, reachable: Reachability): void {
+    this.of(address).close(address, reachable);
+  }
+
+  /** Takes a closed address off its bridge; every kernel here forgets where it was, so that the next packet asks. */
+  disconnect(address: string, port: Port): void {
+    this.of(address).disconnect(address, port);
+  }
+
+  /** Addresses of one network that will be connected soon: the rules know all of them after one change, which takes a millisecond. */
+  expect(addresses: readonly string[]): void {
+    const [first] = addresses;
+    if (first !== undefined) this.of(first).expect(addresses);
+  }
+
+  /** Puts the address on its bridge behind this port: held packets flow. */
+  connect(address: string, port: Port): void {
+    this.of(address).connect(address, port);
+  }
+
+  /** Forgets an address that is no application's any more. */
+  forget(address: string): void {
+    this.of(address).forget(address);
+  }
+
+  /** Stops listening. With `remove` the bridges go too; without, applications that run go on. */
+  async shut(options: { remove: boolean }): Promise<void> {
+    for (const { network } of this.#members.values()) await network.shut(options);
+  }
+}
