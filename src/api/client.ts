@@ -187,6 +187,10 @@ export class Client {
     return this.#call('sleepApp', { ...options, app });
   }
 
+  freeze(app: string, options: CallOptions = {}): Promise<AppView> {
+    return this.#call('freezeApp', { ...options, app });
+  }
+
   wake(app: string, body: WakeRequest = {}, options: CallOptions = {}): Promise<WakeResult> {
     return this.#call('wakeApp', { ...options, app, body });
   }

@@ -8,6 +8,7 @@ export const PATHS = {
   runApp: { method: 'post', path: '/v1/apps' },
   inspectApp: { method: 'get', path: '/v1/apps/{app}' },
   removeApp: { method: 'delete', path: '/v1/apps/{app}' },
+  freezeApp: { method: 'post', path: '/v1/apps/{app}/freeze' },
   sleepApp: { method: 'post', path: '/v1/apps/{app}/sleep' },
   wakeApp: { method: 'post', path: '/v1/apps/{app}/wake' },
   stopApp: { method: 'post', path: '/v1/apps/{app}/stop' },

@@ -86,6 +86,13 @@ export const routes = {
     request: { params, query: RemoveQuery },
     responses: { 204: { description: 'It is gone' }, ...errors },
   }),
+  freezeApp: createRoute({
+    ...PATHS.freezeApp,
+    operationId: 'freezeApp',
+    summary: 'Stop the processes of an application where they are, in memory; its next packet lets them go on',
+    request: { params },
+    responses: { 200: json(AppView, 'It is frozen'), ...errors },
+  }),
   sleepApp: createRoute({
     ...PATHS.sleepApp,
     operationId: 'sleepApp',

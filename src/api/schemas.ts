@@ -19,13 +19,16 @@ const Aid = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, 'use 1 to 64 le
 /**
  * The states of an application. See `src/application` for the transitions.
  *
- *     registered -> starting -> running <-> sleeping -> asleep <-> waking -> running
+ *     registered -> starting -> running <-> sleeping -> asleep <-> waking -> running <-> frozen
  *     any -> failed ; running, failed -> stopping -> stopped
  */
 export const STATES = [
   'registered',
   'starting',
   'running',
+  'freezing',
+  'frozen',
+  'thawing',
   'sleeping',
   'asleep',
   'waking',

@@ -121,8 +121,9 @@ export class Applications {
   async sleep(nameOrAid: string): Promise<SleepResult> {
     const { aid } = await this.find(nameOrAid);
     return this.#house.lock.run(aid, 'sleep', async () => {
+      const record = await this.#thaw(aid);
       const environment = this.#environments.get(aid);
-      const begun = await operations.begin(this.#house, await this.find(aid), 'asleep', { environment });
+      const begun = await operations.begin(this.#house, record, 'asleep', { environment });
       this.#sleeps.set(aid, begun.work);
       try {
         const result = await operations.sleep(begun);
@@ -132,6 +133,33 @@ export class Applications {
         this.#sleeps.delete(aid);
       }
     });
+  }
+
+  /** Stops its processes where they are; the next packet lets them go on. Fails with `WRONG_STATE`. */
+  async freeze(nameOrAid: string): Promise<AppView> {
+    const { aid } = await this.find(nameOrAid);
+    return this.#house.lock.run(aid, 'freeze', async () => {
+      const record = await this.find(aid);
+      if (record.state === 'frozen') return viewOf(record);
+      const environment = this.#environments.get(aid);
+      const begun = await operations.begin(this.#house, record, 'frozen', { environment });
+      return viewOf(await operations.freeze(begun));
+    });
+  }
+
+  /** Under its lock: the record, of an application that is not frozen any more. */
+  async #thaw(aid: string): Promise<ApplicationRecord> {
+    const record = await this.find(aid);
+    if (record.state !== 'frozen') return record;
+    const environment = this.#environments.get(aid);
+    return operations.thaw(await operations.begin(this.#house, record, 'running', { environment }));
+  }
+
+  /** The record, of an application that is not frozen any more. Fails with `APP_NOT_FOUND`. */
+  async rouse(nameOrAid: string): Promise<ApplicationRecord> {
+    const found = await this.find(nameOrAid);
+    if (found.state === 'frozen') await this.wake(found.aid);
+    return found.state === 'frozen' ? this.find(found.aid) : found;
   }
 
   /**
@@ -145,7 +173,7 @@ export class Applications {
     const { aid } = await this.find(nameOrAid);
     const expiresAt = ttlMs === undefined ? null : new Date(Date.now() + ttlMs).toISOString();
     return this.#house.lock.run(aid, 'snapshot', async () => {
-      const record = await this.find(aid);
+      const record = await this.#thaw(aid);
       if (record.state !== 'running')
         throw new AppShotError('WRONG_STATE', {
           name: record.name,
@@ -177,10 +205,11 @@ export class Applications {
   }
 
   async #wake(aid: string, { memory, force = false }: WakeWishes): Promise<WakeResult> {
-    const record = await this.find(aid);
+    const begun = performance.now();
+    const record = await this.#thaw(aid);
     // A sleep that turned back has left it running: what the caller wants is true.
     if (record.state === 'running')
-      return { ...viewOf(record), snapshot: record.snapshot, ms: 0, timings: [] };
+      return { ...viewOf(record), snapshot: record.snapshot, ms: performance.now() - begun, timings: [] };
     try {
       const { result, environment } = await operations.wake(
         await operations.begin(this.#house, record, 'running', {
@@ -215,9 +244,10 @@ export class Applications {
   async stop(nameOrAid: string, graceMs: number): Promise<AppView> {
     const { aid } = await this.find(nameOrAid);
     return this.#house.lock.run(aid, 'stop', async () => {
+      const record = await this.#thaw(aid);
       const environment = this.#environments.get(aid);
       const wishes = { environment, graceMs };
-      const begun = await operations.begin(this.#house, await this.find(aid), 'stopped', wishes);
+      const begun = await operations.begin(this.#house, record, 'stopped', wishes);
       this.#environments.delete(aid);
       return viewOf(await operations.stop(begun));
     });
@@ -226,7 +256,7 @@ export class Applications {
   /** Removes an application and all that is kept of it. Without `force` only a stopped or failed one. */
   async remove(nameOrAid: string, force: boolean): Promise<void> {
     const found = await this.find(nameOrAid);
-    if (force && found.state === 'running') await this.stop(found.aid, 0);
+    if (force && ['running', 'frozen'].includes(found.state)) await this.stop(found.aid, 0);
     await this.#house.lock.run(found.aid, 'rm', async () => {
       const record = await this.find(found.aid);
       const removable = ['stopped', 'failed', ...(force ? ['asleep'] : [])];

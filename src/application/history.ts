@@ -63,7 +63,7 @@ export class History {
    */
   async rewind(nameOrAid: string, prefix: string): Promise<RewindResult> {
     const begun = performance.now();
-    const { aid, name } = await this.#applications.find(nameOrAid);
+    const { aid, name } = await this.#applications.rouse(nameOrAid);
     const snapshot = await resolveSnapshot(this.#house, prefix, aid);
     await this.#house.keeper.settled(snapshot.id);
     const running = (await this.#applications.find(aid)).state === 'running';
@@ -109,7 +109,7 @@ export class History {
     const begun = performance.now();
     const house = this.#house;
     if (await house.registry.find(name)) throw new AppShotError('NAME_TAKEN', { name });
-    const origin = await this.#applications.find(nameOrAid);
+    const origin = await this.#applications.rouse(nameOrAid);
     const source = await this.#sourceOf(origin, prefix);
     await house.keeper.settled(source.id);
     // What it begins from must not be removed meanwhile.

@@ -177,6 +177,32 @@ export const wake = async (begun: Begun): Promise<{ result: WakeResult; environm
   return { result: { ...result, ...viewOf(record) }, environment: requireEnvironment(work) };
 };
 
+/** Stops the processes of a running application where they are. When it fails it runs on. */
+export const freeze = async (begun: Begun): Promise<ApplicationRecord> => {
+  const { work, plan: way } = begun;
+  try {
+    await takeSteps(work, way);
+  } catch (error) {
+    return await settleFailure(begun, 'running', error);
+  }
+  const record = await settle(work, 'frozen', null, { reachable: work.reachable });
+  work.house.emit('frozen', record);
+  return record;
+};
+
+/** Lets the processes of a frozen application go on. */
+export const thaw = async (begun: Begun): Promise<ApplicationRecord> => {
+  const { work, plan: way } = begun;
+  try {
+    await takeSteps(work, way);
+  } catch (error) {
+    return await settleFailure(begun, 'running', error);
+  }
+  const record = await settle(work, 'running', null);
+  work.house.emit('running', record);
+  return record;
+};
+
 /** Takes a snapshot of an application, which runs on, also when it fails. */
 export const snapshot = async (begun: Begun): Promise<SnapshotResult> => {
   const { work, plan: way, at } = begun;

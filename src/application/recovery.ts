@@ -19,7 +19,16 @@ import { finishRewind } from './rewind.ts';
 import { isEngine, systemPid } from './processes.ts';
 
 /** The states in which an application may have processes that are worth keeping. */
-const ALIVE: readonly State[] = ['starting', 'running', 'snapshotting', 'sleeping', 'waking'];
+const ALIVE: readonly State[] = [
+  'starting',
+  'running',
+  'freezing',
+  'frozen',
+  'thawing',
+  'snapshotting',
+  'sleeping',
+  'waking',
+];
 /** How long a restore that has lost its daemon may take to end, and how often to look. In ms. */
 const RESTORE = { patience: 60_000, interval: 20 } as const;
 
@@ -129,6 +138,10 @@ const recoverOne = async (found: Case): Promise<void> => {
       return launched ? adopt(found, environment) : removeAll(found);
     }
     case 'running':
+    // The next daemon has thawed it: nobody could have.
+    case 'freezing':
+    case 'frozen':
+    case 'thawing':
     case 'sleeping':
     case 'snapshotting':
       return environment ? adopt(found, environment) : lose(found);

@@ -3,9 +3,9 @@ import type { KnownAddress } from '../network/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
 import type { Reachable } from '../snapshots/index.ts';
 
-/** What a sleeping application can be reached by; undefined for one that does not sleep. */
+/** What an application that sleeps, or is frozen, can be reached by; undefined for others. */
 export const reachableOf = ({ state, data }: ApplicationRecord): Reachable | undefined =>
-  state === 'asleep' ? (data['reachable'] as Reachable | undefined) : undefined;
+  state === 'asleep' || state === 'frozen' ? (data['reachable'] as Reachable | undefined) : undefined;
 
 export const knownAddress = (record: ApplicationRecord): KnownAddress => ({
   address: record.address,

@@ -2,7 +2,9 @@
  * The life of an application, and the way from one state to another.
  *
  *     registered -> starting -> running -> sleeping -> asleep -> waking -> running
-@@ -> stopped        any -> failed -> stopping -> stopped
+ *     running -> snapshotting -> running     asleep -> rewinding -> asleep
+ *     running -> freezing -> frozen -> thawing -> running
+ *     running -> stopping -> stopped         any -> failed -> stopping -> stopped
  *
  * The states in the left column of `PASSAGES` last; those they lead through (`starting`, ...) exist while an operation is
  * under way, and after a crash tell the next daemon what to finish or undo.
@@ -29,12 +31,14 @@ export type Step =
   | 'launch'
   | 'restore'
   | 'connect'
+  | 'freeze'
+  | 'thaw'
   | 'terminate'
   | 'leave'
   | 'end';
 
 /** The states that an application can be brought to. */
-export type Target = 'running' | 'asleep' | 'stopped';
+export type Target = 'running' | 'frozen' | 'asleep' | 'stopped';
 
 export interface Plan {
   readonly operation: Operation;
@@ -68,6 +72,13 @@ const WAKE: Plan = {
   steps: ['verify', 'environment', 'root', 'identity', 'restore', 'connect'],
   to: 'running',
 };
+const FREEZE: Plan = {
+  operation: 'freeze',
+  through: 'freezing',
+  steps: ['settle', 'disconnect', 'freeze'],
+  to: 'frozen',
+};
+const THAW: Plan = { operation: 'thaw', through: 'thawing', steps: ['thaw', 'connect'], to: 'running' };
 const STOP: Plan = {
   operation: 'stop',
   through: 'stopping',
@@ -79,7 +90,8 @@ export const PUT_AWAY: Plan = { ...STOP, steps: ['leave', 'end'] };
 
 const PASSAGES: Partial<Record<State, Partial<Record<Target, Plan>>>> = {
   registered: { running: RUN },
-  running: { running: SNAPSHOT, asleep: SLEEP, stopped: STOP },
+  running: { running: SNAPSHOT, frozen: FREEZE, asleep: SLEEP, stopped: STOP },
+  frozen: { running: THAW },
   asleep: { running: WAKE },
   failed: { stopped: PUT_AWAY },
 };
@@ -87,11 +99,12 @@ const PASSAGES: Partial<Record<State, Partial<Record<Target, Plan>>>> = {
 const ADVICE: Partial<Record<State, string>> = {
   asleep: 'wake it with `appshot wake`, or remove it with `appshot rm`',
   running: 'put it to sleep with `appshot sleep`, or stop it with `appshot stop`',
+  frozen: 'thaw it with `appshot wake`',
   stopped: 'remove it with `appshot rm`, and run it anew',
   failed: '`appshot inspect` shows why; remove it with `appshot rm`, and run it anew',
 };
 
-const VERBS: Record<Target, string> = { running: 'wake', asleep: 'sleep', stopped: 'stop' };
+const VERBS: Record<Target, string> = { running: 'wake', frozen: 'freeze', asleep: 'sleep', stopped: 'stop' };
 
 /** The way from a state to a target. Pure. Fails with `WRONG_STATE` where there is none. */
 export const plan = (name: string, current: State, target: Target): Plan => {

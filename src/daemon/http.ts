@@ -110,7 +110,7 @@ const logSources = (services: Services, aid: string, names: readonly string[]): 
 const bindLooking = (app: OpenAPIHono, services: Services): void => {
   const { house, applications } = services;
   app.openapi(routes.checkApp, async (c) => {
-    const record = await applications.find(c.req.valid('param').app);
+    const record = await applications.rouse(c.req.valid('param').app);
     const environment = applications.environment(record.aid);
     if (!environment || record.state !== 'running') {
       const advice = 'only what runs can be checked';
@@ -136,7 +136,7 @@ const bindLooking = (app: OpenAPIHono, services: Services): void => {
     return lines(c, logStream(log, logSources(services, aid, names), { tail, follow }, c.req.raw.signal));
   });
   app.openapi(routes.exec, async (c) => {
-    const record = await applications.find(c.req.valid('param').app);
+    const record = await applications.rouse(c.req.valid('param').app);
     const environment = applications.environment(record.aid);
     const request = c.req.valid('json');
     const program = await execInside(house, record, environment, request);
@@ -146,6 +146,9 @@ const bindLooking = (app: OpenAPIHono, services: Services): void => {
 
 const bindChanging = (app: OpenAPIHono, { applications }: Services): void => {
   app.openapi(routes.runApp, async (c) => c.json(await applications.run(c.req.valid('json')), 201));
+  app.openapi(routes.freezeApp, async (c) =>
+    c.json(await applications.freeze(c.req.valid('param').app), 200),
+  );
   app.openapi(routes.sleepApp, async (c) => c.json(await applications.sleep(c.req.valid('param').app), 200));
   app.openapi(routes.wakeApp, async (c) =>
     c.json(await applications.wake(c.req.valid('param').app, c.req.valid('json')), 200),

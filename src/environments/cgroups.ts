@@ -185,16 +185,33 @@ export class Cgroups {
     };
   }
 
-  /** Resolves when no process is left in the group: the kernel says so by changing `cgroup.events`. */
-  async emptied(id: string): Promise<void> {
+  /** Resolves when `cgroup.events` of a group says so: the kernel tells of each change of that file. */
+  async #until(id: string, reached: (events: string) => boolean): Promise<void> {
     const file = join(this.#unified, id, 'cgroup.events');
-    const empty = (): boolean => !(readText(file) ?? '').includes('populated 1');
-    if (empty()) return;
+    const isReached = (): boolean => reached(readText(file) ?? '');
+    if (isReached()) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const watcher = watch(file, () => void (empty() && resolve()));
+    const watcher = watch(file, () => void (isReached() && resolve()));
     // The change may have come between the look and the watch.
-    if (empty()) resolve();
+    if (isReached()) resolve();
     await promise.finally(() => watcher.close());
+  }
+
+  /** Resolves when no process is left in the group. */
+  emptied(id: string): Promise<void> {
+    return this.#until(id, (events) => !events.includes('populated 1'));
+  }
+
+  /** Stops every process of a group, PID 1 of the environment too; resolves when all stand still. They can still be ended. */
+  async freeze(id: string): Promise<void> {
+    writeFileSync(join(this.#unified, id, 'cgroup.freeze'), '1');
+    await this.#until(id, (events) => events === '' || events.includes('frozen 1'));
+  }
+
+  /** Lets them go on; nothing happens where they do. */
+  thaw(id: string): void {
+    const file = join(this.#unified, id, 'cgroup.freeze');
+    if (readText(file) === '1') writeFileSync(file, '0');
   }
 
   /** Removes the empty groups of an environment; nothing happens where there are none. */

@@ -319,6 +319,16 @@ export class Environment implements EnvironmentIdentity {
     return Number((await this.#control.call(['last-pid']))[1]);
   }
 
+  /** Stops everything in it, also its PID 1: until it is thawed nothing can be asked of it. */
+  freeze(): Promise<void> {
+    return this.#shop.cgroups.freeze(this.id);
+  }
+
+  /** Lets everything in it go on. */
+  thaw(): void {
+    this.#shop.cgroups.thaw(this.id);
+  }
+
   /** Sends a signal to every process of the chain but its first, which ignores it. */
   async signal(number: number): Promise<void> {
     await this.#control.call(['signal', String(number)]);

@@ -179,6 +179,8 @@ export class Pool {
     const recorded = await this.#registry.listEnvironments();
     for (const record of recorded.filter(({ id }) => wanted.has(id))) {
       if (startTimeOf(record.pid) !== record.startTime) continue;
+      // A frozen one would not answer.
+      this.#shop.cgroups.thaw(record.id);
       const environment = await Environment.open(this.#shop, record).catch(() => undefined);
       if (environment) found.set(record.id, environment);
     }

@@ -14,7 +14,7 @@
 import type { AppDetail, ChainSpec, State } from '../api/index.ts';
 
 /** What is being done to an application: set while it is under way, so that a restarted daemon finishes or undoes it. */
-export type Operation = 'run' | 'sleep' | 'wake' | 'snapshot' | 'rewind' | 'stop' | 'rm';
+export type Operation = 'run' | 'sleep' | 'wake' | 'freeze' | 'thaw' | 'snapshot' | 'rewind' | 'stop' | 'rm';
 
 /** Why an application is in the state `failed`, or why its last operation was undone. */
 export type Failure = NonNullable<AppDetail['failure']>;

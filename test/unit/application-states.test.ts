@@ -5,13 +5,15 @@ import { Reluctance } from '../../src/application/reluctance.ts';
 import { plan } from '../../src/application/states.ts';
 import type { Target } from '../../src/application/states.ts';
 
-const TARGETS: readonly Target[] = ['running', 'asleep', 'stopped'];
+const TARGETS: readonly Target[] = ['running', 'frozen', 'asleep', 'stopped'];
 
 /** Every passage there is: operation, the state it leads through, and its steps. */
 const PASSAGES: Record<string, readonly [operation: string, through: State, steps: string]> = {
   'registered to running': ['run', 'starting', 'files environment root identity launch connect'],
   'running to asleep': ['sleep', 'sleeping', 'check settle disconnect save commit end keep'],
   'running to running': ['snapshot', 'snapshotting', 'check settle disconnect save record resume'],
+  'running to frozen': ['freeze', 'freezing', 'settle disconnect freeze'],
+  'frozen to running': ['thaw', 'thawing', 'thaw connect'],
   'running to stopped': ['stop', 'stopping', 'terminate leave end'],
   'asleep to running': ['wake', 'waking', 'verify environment root identity restore connect'],
   'failed to stopped': ['stop', 'stopping', 'leave end'],
@@ -20,10 +22,16 @@ const PASSAGES: Record<string, readonly [operation: string, through: State, step
 const ADVICE: Partial<Record<State, string>> = {
   asleep: 'wake it with `appshot wake`, or remove it with `appshot rm`',
   running: 'put it to sleep with `appshot sleep`, or stop it with `appshot stop`',
+  frozen: 'thaw it with `appshot wake`',
   stopped: 'remove it with `appshot rm`, and run it anew',
   failed: '`appshot inspect` shows why; remove it with `appshot rm`, and run it anew',
 };
-const VERBS: Record<Target, string> = { running: 'wake', asleep: 'sleep', stopped: 'stop' };
+const VERBS: Record<Target, string> = {
+  running: 'wake',
+  frozen: 'freeze',
+  asleep: 'sleep',
+  stopped: 'stop',
+};
 
 const all = STATES.flatMap((state) => TARGETS.map((target) => [state, target] as const));
 

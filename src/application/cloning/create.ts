@@ -259,7 +259,7 @@ export const createTemplate = async (
   { name, from, snapshot: prefix, rules: given }: TemplateRequest,
 ): Promise<TemplateRecord> => {
   if (await house.registry.findTemplate(name)) throw new AppShotError('TEMPLATE_TAKEN', { name });
-  const record = await applications.find(from);
+  const record = await applications.rouse(from);
   const sources = sourcesOf(house, record, given);
   const rules = readRules(sources, record.spec.links ?? []);
   const taken = await sourceSnapshot(house, applications, record, prefix);

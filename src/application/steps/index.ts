@@ -2,6 +2,7 @@
 import type { Step } from '../states.ts';
 import { connect, environment, files, identity, launch, root } from './begin.ts';
 import type { Executor } from './executor.ts';
+import { freeze, thaw } from './freeze.ts';
 import { save } from './save.ts';
 import { check, commit, disconnect, end, keep, settle } from './sleep.ts';
 import { record, resume } from './snapshot.ts';
@@ -25,6 +26,8 @@ export const EXECUTORS: Record<Step, Executor> = {
   launch,
   restore,
   connect,
+  freeze,
+  thaw,
   terminate,
   leave,
   end,

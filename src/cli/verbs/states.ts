@@ -15,6 +15,20 @@ const tellWake = ({ name, address, ms: total, memory }: WakeResult): string => {
 };
 const tellState = ({ name, state }: AppView): string => `${name} ${state}`;
 
+const addFreeze = (program: Command): void => {
+  addVerb(program, {
+    usage: 'freeze <app...>',
+    does: 'stop the processes of applications where they are, in memory; the next packet lets them go on',
+    example: 'appshot freeze web',
+  }).action((apps: string[], _: unknown, command: Command) =>
+    changeAll(apps, command, {
+      label: 'freezing',
+      apply: (client, app) => client.freeze(app),
+      tell: tellState,
+    }),
+  );
+};
+
 const addSleep = (program: Command): void => {
   addVerb(program, {
     usage: 'sleep <app...>',
@@ -86,6 +100,7 @@ const addRemove = (program: Command): void => {
 };
 
 export const addStateVerbs = (program: Command): void => {
+  addFreeze(program);
   addSleep(program);
   addWake(program);
   addStop(program);
