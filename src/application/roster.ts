@@ -1,0 +1,59 @@
+/**
+ * Who there is, kept in mind: the name server, published ports, the web gateway and the scheduler ask for it at each question, and a registry
+ * is no place to ask a thousand times a second. It hears of every change as events do, from the same call.
+ */
+import { DEFAULT_NETWORK } from '../api/index.ts';
+import type { State } from '../api/index.ts';
+import type { ApplicationRecord } from '../registry/index.ts';
+
+/** States in which an application has an address, but is none of those that serve. */
+const GONE: ReadonlySet<string> = new Set<State>(['stopping', 'stopped', 'failed']);
+/** Events after which nothing is left of an application. */
+const ENDS = new Set(['removed', 'run-failed']);
+
+/** The service that an application is an instance of. */
+export const serviceOf = ({ name, spec }: Pick<ApplicationRecord, 'name' | 'spec'>): string =>
+  spec.service ?? name;
+export const networkOf = ({ spec }: Pick<ApplicationRecord, 'spec'>): string =>
+  spec.network ?? DEFAULT_NETWORK;
+
+export class Roster {
+  readonly #records = new Map<string, ApplicationRecord>();
+  readonly #listeners = new Set<() => void>();
+  #told = false;
+
+  constructor(records: readonly ApplicationRecord[]) {
+    for (const record of records) this.#records.set(record.aid, record);
+  }
+
+  /** An event has told of an application. */
+  apply(type: string, record: ApplicationRecord): void {
+    if (ENDS.has(type)) this.#records.delete(record.aid);
+    else this.#records.set(record.aid, record);
+    this.#tellSoon();
+  }
+
+  /** Once for all changes of this turn of the event loop. */
+  #tellSoon(): void {
+    if (this.#told) return;
+    this.#told = true;
+    setImmediate(() => {
+      this.#told = false;
+      for (const listener of this.#listeners) listener();
+    });
+  }
+
+  /** Called after changes, once for several. */
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  get all(): readonly ApplicationRecord[] {
+    return [...this.#records.values()];
+  }
+
+  /** Those that serve, or would when they are asked. */
+  get instances(): readonly ApplicationRecord[] {
+    return this.all.filter(({ state }) => !GONE.has(state));
+  }
+}
