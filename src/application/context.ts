@@ -4,6 +4,7 @@ import { AppShotError } from '../common/index.ts';
 import type { KeyedLock, Logger } from '../common/index.ts';
 import type { Engine, Schema } from '../criu/index.ts';
 import type { Environment, LayerImages, Pool } from '../environments/index.ts';
+import type { NameServer } from '../names/index.ts';
 import type { Networks } from '../network/index.ts';
 import type { ApplicationRecord, Registry, SnapshotRecord } from '../registry/index.ts';
 import type {
@@ -20,12 +21,15 @@ import type { Birth } from './cloning/birth.ts';
 import type { Keeper } from './keeper.ts';
 import type { MemoryAbilities } from './memory.ts';
 import type { Faults } from './faults.ts';
+import type { Roster } from './roster.ts';
 
 /** What every application of a daemon needs. */
 export interface House {
   readonly registry: Registry;
   readonly pool: Pool;
   readonly networks: Networks;
+  readonly names: NameServer;
+  readonly roster: Roster;
   readonly store: SnapshotStore;
   /** There is one change of an application at a time. */
   readonly lock: KeyedLock;

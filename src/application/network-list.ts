@@ -5,6 +5,7 @@ import { AppShotError } from '../common/index.ts';
 import type { NetworkPlan } from '../network/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
 import type { House } from './context.ts';
+import { openNames } from './naming.ts';
 
 /** What a change of any network is locked by: no AID. */
 const LOCK = 'networks';
@@ -53,6 +54,7 @@ export class NetworkList {
         await registry.removeNetwork(name);
         throw error;
       }
+      await openNames(this.#house, record);
       return this.#viewOf(record, record.createdAt, []);
     });
   }
@@ -64,6 +66,7 @@ export class NetworkList {
       if (name === DEFAULT_NETWORK)
         throw new AppShotError('BAD_REQUEST', { field: 'network', reason: "the daemon's own network stays" });
       if (!(await registry.removeNetwork(name))) throw new AppShotError('NETWORK_NOT_FOUND', { name });
+      await this.#house.names.shut(name);
       await networks.remove(name);
     });
   }

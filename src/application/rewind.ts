@@ -8,8 +8,7 @@ import type { ApplicationRecord, SnapshotRecord } from '../registry/index.ts';
 import type { House } from './context.ts';
 import { verifyTree } from '../snapshots/index.ts';
 import { restoreFiles } from './files.ts';
-import { identityOf } from './identity.ts';
-import { writeIdentityFiles } from '../harness/index.ts';
+import { tellNames } from './naming.ts';
 
 export type Closed = RewindResult['closed'];
 
@@ -32,7 +31,7 @@ export const finishRewind = async (house: House, record: ApplicationRecord): Pro
   if (!snapshot || snapshot.tree === null) throw new AppShotError('SNAPSHOT_NOT_FOUND', { snapshot: id });
   const { reachable } = await house.store.verify(snapshot);
   await restoreFiles(house, record.aid, { tree: snapshot.tree, snapshot: id });
-  writeIdentityFiles(house.layout.application(record.aid).upper, identityOf(record));
+  tellNames(house, record);
   const asleep = await house.registry.transition(record.aid, { states: ['rewinding'] }, 'asleep', {
     snapshot: id,
     failure: null,

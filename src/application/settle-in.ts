@@ -6,12 +6,13 @@ import type { ChainSpec } from '../api/index.ts';
 import { newId } from '../common/index.ts';
 import { decodeImage, encodeImage, moveAddress } from '../criu/index.ts';
 import { makeApplicationFiles } from '../environments/index.ts';
-import { logFile, writeIdentityFiles } from '../harness/index.ts';
+import { logFile } from '../harness/index.ts';
 import type { ApplicationRecord, SnapshotRecord } from '../registry/index.ts';
 import type { Manifest, Reachable } from '../snapshots/index.ts';
 import type { House } from './context.ts';
 import { restoreFiles } from './files.ts';
-import { generationOf, identityOf } from './identity.ts';
+import { generationOf } from './identity.ts';
+import { tellNames } from './naming.ts';
 
 /** What begins. */
 export interface Origin {
@@ -53,7 +54,7 @@ const makeFiles = async (
   if (manifest.tree !== null)
     await restoreFiles(house, record.aid, { tree: manifest.tree, snapshot: manifest.id, foreign });
   makeApplicationFiles(paths, house.hidden, shown);
-  writeIdentityFiles(paths.upper, identityOf(record));
+  tellNames(house, record);
   for (const { name } of record.spec.processes)
     for (const stream of ['stdout', 'stderr'] as const)
       writeFileSync(logFile(paths.log, name, stream), '', { flag: 'a' });

@@ -13,10 +13,13 @@ import {
   History,
   Keeper,
   NetworkList,
+  Roster,
   Templates,
   Transfers,
   knownAddress,
+  openNames,
   recover,
+  resolveName,
 } from '../application/index.ts';
 import type { House, KeeperOptions } from '../application/index.ts';
 import { AppShotError, KeyedLock, createLogger } from '../common/index.ts';
@@ -34,6 +37,7 @@ import {
 } from '../environments/index.ts';
 import type { Workshop } from '../environments/index.ts';
 import { NetlinkSocket } from '../kernel/index.ts';
+import { NameServer } from '../names/index.ts';
 import { Networks, preparePort } from '../network/index.ts';
 import { openSqliteRegistry } from '../registry/index.ts';
 import { Scheduler } from '../scheduler/index.ts';
@@ -94,6 +98,7 @@ export class Daemon {
       const { services, shop } = await assemble(options, layout);
       await recover(services.house, services.applications);
       await services.house.keeper.resume();
+      for (const plan of services.house.networks.plans) await openNames(services.house, plan);
       services.house.networks.listen((address) => void services.applications.wanted(address));
       const api = makeApi(services);
       const server = await listenAt(options.runDir, options.group, (request) => api.fetch(request));
@@ -127,6 +132,7 @@ export class Daemon {
     clearInterval(this.#upkeep);
     await closeServer(this.#server, deadline);
     rmSync(this.#socket, { force: true });
+    await house.names.close();
     await house.networks.shut({ remove: (await house.registry.list()).length === 0 });
     await applications.release();
     await house.keeper.close();
@@ -270,6 +276,8 @@ const assemble = async (
     registry,
     pool,
     networks,
+    names: new NameServer({ resolve: (question, network) => resolveName(house, question, network), log }),
+    roster: new Roster(await registry.list()),
     ...keeping,
     images: new LayerImages(),
     layout,
@@ -283,6 +291,7 @@ const assemble = async (
     log,
     faults: new Faults(process.env['APPSHOT_FAULT'], engine),
     emit: (type, record, extra = {}) => {
+      house.roster.apply(type, record);
       events.emit(type, record, extra);
       metrics.count(type, extra.data);
       if (type === 'running' && record.spec.idle !== undefined) void scheduler.look();

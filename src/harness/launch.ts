@@ -70,8 +70,11 @@ export const readOwnRules = (upper: string): { file: string; text: string } => {
   return { file, text: readFileSync(path, 'utf8') };
 };
 
-/** Writes the files by which an application knows its own name (figure 16) into the root's upper directory. */
-export const writeIdentityFiles = (upper: string, identity: Identity): void => {
+/**
+ * Writes the files by which an application knows its own name (figure 16) and finds others into the root's upper directory; `resolver` is its
+ * resolv.conf.
+ */
+export const writeIdentityFiles = (upper: string, identity: Identity, resolver: string): void => {
   const { hostname, address } = identity;
   tellIdentity(upper, identity);
   const etc = join(upper, 'etc');
@@ -83,6 +86,7 @@ export const writeIdentityFiles = (upper: string, identity: Identity): void => {
     rmSync(path, { force: true, recursive: true });
     writeFileSync(path, text, { flag: 'wx', mode: 0o644 });
   };
+  write('resolv.conf', resolver);
   write('hostname', `${hostname}\n`);
   write('hosts', `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n${address}\t${hostname}\n`);
 };

@@ -242,13 +242,16 @@ describe('checking a specification', () => {
   });
 });
 
+const RESOLVER = 'nameserver 10.10.0.1\n';
+
 describe('the files of an identity', () => {
   it('tell an application its name and address', () => {
     const upper = mkdtempSync(join(tmpdir(), 'appshot-upper-'));
     onTestFinished(() => rmSync(upper, { recursive: true, force: true }));
     for (const address of ['10.10.0.9', identity.address])
-      writeIdentityFiles(upper, { ...identity, address });
+      writeIdentityFiles(upper, { ...identity, address }, RESOLVER);
     expect(readFileSync(join(upper, 'etc/hostname'), 'utf8')).toBe('shop-1\n');
+    expect(readFileSync(join(upper, 'etc/resolv.conf'), 'utf8')).toBe(RESOLVER);
     const hosts = readFileSync(join(upper, 'etc/hosts'), 'utf8').trim().split('\n');
     expect(hosts).toEqual(['127.0.0.1\tlocalhost', '::1\tlocalhost ip6-localhost', '10.10.0.2\tshop-1']);
     const { variables: _, ...told } = identity;
@@ -259,7 +262,7 @@ describe('the files of an identity', () => {
   it('leave a place for rules, of which only a small file is read', () => {
     const upper = mkdtempSync(join(tmpdir(), 'appshot-upper-'));
     onTestFinished(() => rmSync(upper, { recursive: true, force: true }));
-    writeIdentityFiles(upper, identity);
+    writeIdentityFiles(upper, identity, RESOLVER);
     const path = join(upper, '.appshot/rules');
     expect(statSync(path).mode & 0o777).toBe(0o666);
     writeFileSync(path, 'SET ENV "A" = "b"\n');

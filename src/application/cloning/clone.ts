@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ChainSpec, CloneRequest, CloneView } from '../../api/index.ts';
 import { AppShotError } from '../../common/index.ts';
 import { makeApplicationFiles } from '../../environments/index.ts';
-import { logFile, writeIdentityFiles } from '../../harness/index.ts';
+import { logFile } from '../../harness/index.ts';
 import type { ApplicationRecord, Registration, TemplateRecord } from '../../registry/index.ts';
 import type { Manifest } from '../../snapshots/index.ts';
 import type { Applications } from '../applications.ts';
@@ -17,6 +17,7 @@ import { templateIn } from './facts.ts';
 import type { KnownTemplate } from './facts.ts';
 import { giveRuled, sharedPaths } from './shared.ts';
 import type { TemplateFacts } from '../../templates/index.ts';
+import { tellNames } from '../naming.ts';
 
 /** How many are made at once: the engine works for each while the daemon works for another. */
 const LANES = 4;
@@ -93,7 +94,7 @@ const makeFiles = async (house: House, record: ApplicationRecord, facts: Templat
     makeApplicationFiles(paths, house.hidden, record.data['shown'] as string[], beneath),
   );
   await giveRuled(house, record, facts);
-  writeIdentityFiles(paths.upper, identityOf(record));
+  tellNames(house, record);
   for (const { name } of record.spec.processes)
     for (const stream of ['stdout', 'stderr'] as const) writeFileSync(logFile(paths.log, name, stream), '');
 };

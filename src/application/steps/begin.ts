@@ -13,7 +13,7 @@ import {
   shownPaths,
 } from '../../environments/index.ts';
 import type { Environment } from '../../environments/index.ts';
-import { launchChain, logFile, writeIdentityFiles } from '../../harness/index.ts';
+import { launchChain, logFile } from '../../harness/index.ts';
 import { isErrno } from '../../kernel/index.ts';
 import { macOf } from '../../network/index.ts';
 import { proclaim } from '../cloning/birth.ts';
@@ -28,6 +28,7 @@ import type { ApplicationRecord } from '../../registry/index.ts';
 import type { ApplicationPaths } from '../../snapshots/index.ts';
 import type { Places } from '../../templates/index.ts';
 import type { Executor } from './executor.ts';
+import { tellNames } from '../naming.ts';
 
 const present = (places: Places): Places | undefined =>
   places.links.length + places.redirects.length === 0 ? undefined : places;
@@ -43,7 +44,7 @@ export const files: Executor = {
     makeApplicationFiles(paths, house.hidden, shown);
     const { places, variables } = evaluateRules(readRulesOf(record.spec), identityOf(record), record.spec);
     const data = { shown, places: present(places), variables };
-    writeIdentityFiles(paths.upper, identityOf({ ...record, data }));
+    tellNames(house, { ...record, data });
     work.record = await house.registry.update(record.aid, { data });
   },
   undo: async ({ house, record }) => {
