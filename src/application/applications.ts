@@ -25,6 +25,7 @@ import { boundLogs } from './logs.ts';
 import { Reluctance } from './reluctance.ts';
 import { reachableOf } from './sleepers.ts';
 import { viewOf } from './views.ts';
+import { registerPublished } from './published.ts';
 
 /** How a wake is to be done, where there is a choice. */
 export interface WakeWishes {
@@ -99,14 +100,17 @@ export class Applications {
     const hostname = spec.hostname ?? spec.name;
     readRulesOf(spec);
     checkSpecification(spec, identityOf({ aid: '', name: spec.name, hostname, address: '', data: {} }));
-    const record = await registry.registerApplication({
-      aid: spec.aid,
-      name: spec.name,
-      hostname,
-      spec,
-      network: networks.cidrOf(spec.network),
-      requested: spec.address,
-    });
+    const network = networks.cidrOf(spec.network);
+    const record = await registerPublished(this.#house, { name: spec.name, spec }, () =>
+      registry.registerApplication({
+        aid: spec.aid,
+        name: spec.name,
+        hostname,
+        spec,
+        network,
+        requested: spec.address,
+      }),
+    );
     const started = this.#house.lock.run(record.aid, 'run', async () => {
       const { record: running, environment } = await operations.run(
         await operations.begin(this.#house, record, 'running'),

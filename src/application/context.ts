@@ -5,7 +5,7 @@ import type { KeyedLock, Logger } from '../common/index.ts';
 import type { Engine, Schema } from '../criu/index.ts';
 import type { Environment, LayerImages, Pool } from '../environments/index.ts';
 import type { NameServer } from '../names/index.ts';
-import type { Networks } from '../network/index.ts';
+import type { Networks, Publisher } from '../network/index.ts';
 import type { ApplicationRecord, Registry, SnapshotRecord } from '../registry/index.ts';
 import type {
   Fingerprint,
@@ -30,6 +30,8 @@ export interface House {
   readonly networks: Networks;
   readonly names: NameServer;
   readonly roster: Roster;
+  /** Undefined where the kernel cannot. */
+  readonly publisher: Publisher | undefined;
   readonly store: SnapshotStore;
   /** There is one change of an application at a time. */
   readonly lock: KeyedLock;

@@ -11,6 +11,7 @@ export { Keeper } from './keeper.ts';
 export type { KeeperOptions } from './keeper.ts';
 export { openNames, resolveName } from './naming.ts';
 export { NetworkList } from './network-list.ts';
+export { publish } from './published.ts';
 export { recover } from './recovery.ts';
 export { Roster } from './roster.ts';
 export { knownAddress } from './sleepers.ts';

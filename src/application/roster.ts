@@ -28,6 +28,9 @@ export class Roster {
 
   /** An event has told of an application. */
   apply(type: string, record: ApplicationRecord): void {
+    const known = this.#records.get(record.aid);
+    // What is told late, such as that a snapshot is kept, tells of how it was then.
+    if (known && known.epoch > record.epoch) return;
     if (ENDS.has(type)) this.#records.delete(record.aid);
     else this.#records.set(record.aid, record);
     this.#tellSoon();

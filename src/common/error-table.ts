@@ -148,6 +148,17 @@ export const ERRORS = {
     'the name {name} is taken by another network',
     'choose another name, or remove that one with `appshot network rm`',
   ),
+  PORT_TAKEN: mistake(
+    409,
+    1,
+    'the port {port} cannot be published: {owner} has it',
+    'publish another port, or make both instances of one service',
+  ),
+  PORTS_UNAVAILABLE: fault(
+    503,
+    'ports cannot be published: {reason}',
+    'leave out --publish, or see what `appshot doctor` says of the kernel',
+  ),
   NETWORK_IN_USE: mistake(
     409,
     1,
@@ -159,6 +170,24 @@ export const ERRORS = {
     1,
     'no network from 10.11.0.0/16 to 10.255.0.0/16 is free',
     'give one with --cidr, or remove others with `appshot network rm`',
+  ),
+  NAMES_PORT_TAKEN: mistake(
+    409,
+    1,
+    'the name server of {network} cannot listen on {address} port {port} ({protocol}): another program does',
+    'have that program listen on other addresses; `ss -lnp sport = :{port}` names it',
+  ),
+  GATEWAY_FAILED: fault(
+    503,
+    'the web gateway does not work: {reason}',
+    'see docs/gateway.md; the end of its log is in the gateway directory',
+  ),
+  BAD_SITE: mistake(400, 2, 'the site {host} cannot be served: {reason}', 'see docs/gateway.md'),
+  BAD_CERTIFICATE: mistake(
+    422,
+    1,
+    'the certificate {path} cannot be used: {reason}',
+    'give a PEM file with the certificate, its chain and its key',
   ),
   VOLUME_NOT_FOUND: mistake(
     422,

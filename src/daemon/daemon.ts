@@ -18,6 +18,7 @@ import {
   Transfers,
   knownAddress,
   openNames,
+  publish,
   recover,
   resolveName,
 } from '../application/index.ts';
@@ -38,7 +39,7 @@ import {
 import type { Workshop } from '../environments/index.ts';
 import { NetlinkSocket } from '../kernel/index.ts';
 import { NameServer } from '../names/index.ts';
-import { Networks, preparePort } from '../network/index.ts';
+import { Networks, Publisher, preparePort } from '../network/index.ts';
 import { openSqliteRegistry } from '../registry/index.ts';
 import { Scheduler } from '../scheduler/index.ts';
 import { Layout, ObjectStore, SnapshotStore } from '../snapshots/index.ts';
@@ -99,6 +100,8 @@ export class Daemon {
       await recover(services.house, services.applications);
       await services.house.keeper.resume();
       for (const plan of services.house.networks.plans) await openNames(services.house, plan);
+      services.house.roster.onChange(() => publish(services.house));
+      publish(services.house);
       services.house.networks.listen((address) => void services.applications.wanted(address));
       const api = makeApi(services);
       const server = await listenAt(options.runDir, options.group, (request) => api.fetch(request));
@@ -133,7 +136,10 @@ export class Daemon {
     await closeServer(this.#server, deadline);
     rmSync(this.#socket, { force: true });
     await house.names.close();
-    await house.networks.shut({ remove: (await house.registry.list()).length === 0 });
+    const empty = (await house.registry.list()).length === 0;
+    if (empty) house.publisher?.dispose();
+    else house.publisher?.close();
+    await house.networks.shut({ remove: empty });
     await applications.release();
     await house.keeper.close();
     house.store.close();
@@ -199,6 +205,13 @@ const openNetworks = async (
   const own = { name: DEFAULT_NETWORK, number: 0, cidr: options.network, outgoing: false };
   const plans = [own, ...(await registry.listNetworks())];
   return { netlink, networks: new Networks({ netlink, instance, log, plans, known }) };
+};
+
+const openPublisher = (instance: string, log: Logger): Publisher | undefined => {
+  const reason = Publisher.obstacle();
+  if (reason === undefined) return new Publisher({ table: `appshot_${instance}_ports` });
+  log.warn({ reason }, 'no ports can be published');
+  return undefined;
 };
 
 /** `TMPFS_MAGIC` of statfs(2). */
@@ -278,6 +291,7 @@ const assemble = async (
     networks,
     names: new NameServer({ resolve: (question, network) => resolveName(house, question, network), log }),
     roster: new Roster(await registry.list()),
+    publisher: openPublisher(instance, log),
     ...keeping,
     images: new LayerImages(),
     layout,

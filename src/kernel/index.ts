@@ -7,6 +7,8 @@ export type { InterfaceAddress } from './addresses.ts';
 export { encodeArpRequest } from './arp.ts';
 export type { ArpRequest } from './arp.ts';
 export { boottimeNow, monotonicNow } from './clock.ts';
+export { NETLINK_NETFILTER, forgetTracked, listTracked } from './conntrack.ts';
+export type { Flow, SocketName, TcpState, TrackedConnection, TrackedFilter } from './conntrack.ts';
 export { listSockets, listUnixSockets } from './diag.ts';
 export type { InetSocket, SocketState, UnixSocket } from './diag.ts';
 export { dataExtents } from './extents.ts';
@@ -20,6 +22,7 @@ export {
   withoutLinkLocal,
 } from './links.ts';
 export type { Link, LinkChange, VethPair } from './links.ts';
+export { routeLoopback } from './loopback-route.ts';
 export { cloneTree, mountFilesystem, moveMount, overlay, setOpaque, tmpfs, umount } from './mounts.ts';
 export type { CloneTreeOptions, OverlayOptions, TmpfsOptions } from './mounts.ts';
 export { openNamespace, withIpcNamespace, withNetworkNamespace } from './namespaces.ts';

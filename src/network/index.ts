@@ -2,5 +2,9 @@
 export { macOf } from './bridge.ts';
 export type { KnownAddress, Reachability } from './filter.ts';
 export { preparePort } from './network.ts';
+export { Publisher } from './publish.ts';
+export type { Translation } from './publish-flows.ts';
+export type { PublishedPort, Side } from './publish-rules.ts';
+export { portInUse } from './publish-use.ts';
 export { Networks } from './networks.ts';
 export type { NetworkPlan } from './networks.ts';

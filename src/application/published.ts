@@ -1,0 +1,126 @@
+/**
+ * Published ports (virtual port multiplexing, mission C4): which instances a port of this machine leads to, at each change of the roster.
+ *
+ * Connections go to the instances that run; when none does, to one that is frozen or asleep, which then is the only one that wakes.
+ */
+import type { PublishSpec } from '../api/index.ts';
+import { AppShotError } from '../common/index.ts';
+import { Publisher, portInUse } from '../network/index.ts';
+import type { PublishedPort, Side } from '../network/index.ts';
+import type { ApplicationRecord } from '../registry/index.ts';
+import type { House } from './context.ts';
+import { networkOf, serviceOf } from './roster.ts';
+
+/** The sooner it answers, the rather it is asked. */
+const READINESS: readonly ApplicationRecord['state'][][] = [
+  ['running', 'snapshotting'],
+  ['freezing', 'frozen', 'thawing'],
+  ['waking', 'sleeping', 'asleep', 'rewinding', 'starting', 'registered'],
+];
+
+/** Those that a new connection may go to. */
+export const readiest = <T extends Pick<ApplicationRecord, 'state' | 'since' | 'aid'>>(
+  instances: readonly T[],
+): readonly T[] => {
+  const [running = [], ...resting] = READINESS.map((states) =>
+    instances.filter(({ state }) => states.includes(state)),
+  );
+  if (running.length > 0) return running;
+  // The one that was busy last is the likeliest to be in the page cache.
+  const last = resting
+    .find((some) => some.length > 0)
+    ?.toSorted((a, b) => (a.since < b.since ? 1 : a.since > b.since ? -1 : a.aid < b.aid ? -1 : 1))[0];
+  return last ? [last] : [];
+};
+
+const keyOf = ({ protocol, address = '0.0.0.0', port }: PublishSpec): string =>
+  `${protocol} ${address} ${port}`;
+
+/** What is published by whom. Pure. */
+export const publishedPorts = (instances: readonly ApplicationRecord[]): PublishedPort[] => {
+  const offers = new Map<string, { spec: PublishSpec; by: ApplicationRecord[] }>();
+  for (const instance of instances)
+    for (const spec of instance.spec.publish ?? []) {
+      const key = keyOf(spec);
+      const offer = offers.get(key) ?? { spec, by: [] };
+      offer.by.push(instance);
+      offers.set(key, offer);
+    }
+  return [...offers.values()].map(({ spec: { port, protocol, address }, by }) => ({
+    port,
+    protocol,
+    ...(address !== undefined && { address }),
+    targets: readiest(by).map((record) => ({
+      address: record.address,
+      port:
+        record.spec.publish?.find((one) => one.port === port && one.protocol === protocol)?.target ?? port,
+    })),
+  }));
+};
+
+/** Two that cannot both be published: all addresses of the machine include each of them. */
+const collides = (one: PublishSpec, other: PublishSpec): boolean =>
+  one.port === other.port &&
+  one.protocol === other.protocol &&
+  (one.address === undefined || other.address === undefined || one.address === other.address);
+
+/** Fails with `PORT_TAKEN` when a port is another service's, or a program of this machine has it. */
+const checkPublished = (
+  { roster, publisher }: House,
+  record: Pick<ApplicationRecord, 'name' | 'spec'>,
+): void => {
+  if (!publisher)
+    throw new AppShotError('PORTS_UNAVAILABLE', { reason: Publisher.obstacle() ?? 'the kernel refused' });
+  const service = serviceOf(record);
+  for (const wanted of record.spec.publish ?? []) {
+    const [port, place] = [`${wanted.port}/${wanted.protocol}`, wanted.address ?? 'this machine'];
+    const taker = roster.instances.find(
+      (other) => serviceOf(other) !== service && other.spec.publish?.some((one) => collides(one, wanted)),
+    );
+    if (taker) throw new AppShotError('PORT_TAKEN', { port, owner: `the service ${serviceOf(taker)}` });
+    const mine = roster.instances.some((other) => other.spec.publish?.some((one) => collides(one, wanted)));
+    const program = mine ? undefined : portInUse(wanted.protocol, wanted.address, wanted.port);
+    if (program !== undefined)
+      throw new AppShotError('PORT_TAKEN', {
+        port,
+        owner: `a program that listens at ${program} of ${place}`,
+      });
+  }
+};
+
+/**
+ * Registers applications of a service with what they publish, and nobody else meanwhile. Fails with `PORT_TAKEN` and `PORTS_UNAVAILABLE`, and as
+ * `register` does.
+ */
+export const registerPublished = async <T extends ApplicationRecord | ApplicationRecord[]>(
+  house: House,
+  record: Pick<ApplicationRecord, 'name' | 'spec'>,
+  register: () => Promise<T>,
+): Promise<T> => {
+  if (!record.spec.publish?.length) return register();
+  return house.lock.run('published ports', 'publishing a port', async () => {
+    checkPublished(house, record);
+    const registered = await register();
+    for (const one of [registered].flat()) house.roster.apply('registered', one);
+    return registered;
+  });
+};
+
+/** Networks of those that publish something. */
+const sidesOf = ({ networks }: House, instances: readonly ApplicationRecord[]): Side[] => {
+  const names = new Set(instances.filter(({ spec }) => spec.publish?.length).map(networkOf));
+  return [...names].map((name) => {
+    const { bridge } = networks.named(name);
+    return { bridge: bridge.names.bridge, cidr: bridge.cidr };
+  });
+};
+
+/** Makes the kernel's rules what the roster says. What fails is told in the log: it is tried again at the next change. */
+export const publish = (house: House): void => {
+  const { publisher, roster, log } = house;
+  try {
+    publisher?.replace(publishedPorts(roster.instances), sidesOf(house, roster.instances));
+  } catch (err) {
+    log.error({ err }, 'published ports could not be changed');
+  }
+};
