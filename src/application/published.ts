@@ -5,7 +5,7 @@
  */
 import type { PublishSpec } from '../api/index.ts';
 import { AppShotError } from '../common/index.ts';
-import { Publisher, portInUse } from '../network/index.ts';
+import { Publisher, forward, portInUse } from '../network/index.ts';
 import type { PublishedPort, Side } from '../network/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
 import type { House } from './context.ts';
@@ -119,7 +119,9 @@ const sidesOf = ({ networks }: House, instances: readonly ApplicationRecord[]): 
 export const publish = (house: House): void => {
   const { publisher, roster, log } = house;
   try {
-    publisher?.replace(publishedPorts(roster.instances), sidesOf(house, roster.instances));
+    const ports = publishedPorts(roster.instances);
+    if (ports.length > 0) forward();
+    publisher?.replace(ports, sidesOf(house, roster.instances));
   } catch (err) {
     log.error({ err }, 'published ports could not be changed');
   }

@@ -17,6 +17,7 @@ import { fillerLock } from './memory.ts';
 import { captureFiles } from './files.ts';
 import { finishRewind } from './rewind.ts';
 import { isEngine, systemPid } from './processes.ts';
+import { macOf } from '../network/index.ts';
 
 /** The states in which an application may have processes that are worth keeping. */
 const ALIVE: readonly State[] = [
@@ -58,6 +59,7 @@ const move = async (
 /** It runs on, reachable as before. */
 const adopt = async (found: Case, environment: Environment): Promise<void> => {
   const { house, applications, record } = found;
+  environment.bind(record.address, macOf(record.address));
   house.networks.connect(record.address, environment);
   environment.filled = fillerEnded(fillerLock(house, record.aid));
   environment.filled.catch(() => undefined);

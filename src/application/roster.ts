@@ -11,6 +11,9 @@ const GONE: ReadonlySet<string> = new Set<State>(['stopping', 'stopped', 'failed
 /** Events after which nothing is left of an application. */
 const ENDS = new Set(['removed', 'run-failed']);
 
+/** Told when something has been written, of an application as it was before. */
+const LATE = new Set(['kept']);
+
 /** The service that an application is an instance of. */
 export const serviceOf = ({ name, spec }: Pick<ApplicationRecord, 'name' | 'spec'>): string =>
   spec.service ?? name;
@@ -28,8 +31,8 @@ export class Roster {
 
   /** An event has told of an application. */
   apply(type: string, record: ApplicationRecord): void {
+    if (LATE.has(type)) return;
     const known = this.#records.get(record.aid);
-    // What is told late, such as that a snapshot is kept, tells of how it was then.
     if (known && known.epoch > record.epoch) return;
     if (ENDS.has(type)) this.#records.delete(record.aid);
     else this.#records.set(record.aid, record);

@@ -39,7 +39,7 @@ import {
 import type { Workshop } from '../environments/index.ts';
 import { NetlinkSocket } from '../kernel/index.ts';
 import { NameServer } from '../names/index.ts';
-import { Networks, Publisher, preparePort } from '../network/index.ts';
+import { Networks, PortGuard, Publisher, preparePort } from '../network/index.ts';
 import { openSqliteRegistry } from '../registry/index.ts';
 import { Scheduler } from '../scheduler/index.ts';
 import { Layout, ObjectStore, SnapshotStore } from '../snapshots/index.ts';
@@ -182,7 +182,7 @@ const versionOf = ({ engine, networks, layout }: House): Services['version'] => 
 const makeShop = (
   options: DaemonOptions,
   { init, command }: House['engine'],
-  common: Pick<Workshop, 'cgroups' | 'netlink' | 'prepare'>,
+  common: Pick<Workshop, 'cgroups' | 'netlink' | 'prepare' | 'guard' | 'linkPrefix'>,
 ): Workshop => ({
   ...common,
   directory: join(options.runDir, 'env'),
@@ -205,6 +205,16 @@ const openNetworks = async (
   const own = { name: DEFAULT_NETWORK, number: 0, cidr: options.network, outgoing: false };
   const plans = [own, ...(await registry.listNetworks())];
   return { netlink, networks: new Networks({ netlink, instance, log, plans, known }) };
+};
+
+/** Of an interface's name, which has 15 characters at most, eight are the environment's. */
+const openGuard = (instance: string, log: Logger): Pick<Workshop, 'guard' | 'linkPrefix'> => {
+  const linkPrefix = `asv${instance.slice(0, 4)}`;
+  const reason = PortGuard.obstacle();
+  if (reason === undefined)
+    return { linkPrefix, guard: new PortGuard(`appshot_${instance}_guard`, linkPrefix) };
+  log.warn({ reason }, 'applications are not held to their own addresses');
+  return { linkPrefix, guard: undefined };
 };
 
 const openPublisher = (instance: string, log: Logger): Publisher | undefined => {
@@ -276,7 +286,12 @@ const assemble = async (
   const instance = instanceOf(options.runDir);
   const { networks, netlink } = await openNetworks(options, { registry, log, instance });
   const cgroups = Cgroups.open(`appshot-${instance}`, join(options.runDir, 'cgroup'));
-  const shop = makeShop(options, engine, { cgroups, netlink, prepare: preparePort });
+  const shop = makeShop(options, engine, {
+    cgroups,
+    netlink,
+    prepare: preparePort,
+    ...openGuard(instance, log),
+  });
   const events = new Events();
   const keeping = await openKeeping(
     options,

@@ -27,10 +27,10 @@ import type { Cgroups } from './cgroups.ts';
 import { Control } from './control.ts';
 import type { ControlEvents } from './control.ts';
 import type { Maker } from './maker.ts';
+import type { PortGuard } from '../network/index.ts';
 
 /** Name of the interface inside. */
 const INNER_LINK = 'eth0';
-const LINK_PREFIX = 'asv';
 /** Among the directories of environments, the one that is none. */
 export const SKELETON_NAME = '.skeleton';
 
@@ -48,6 +48,10 @@ export interface Workshop {
   readonly init: string;
   readonly engine: readonly string[];
   readonly maker: Maker;
+  /** The names of the outer ends of their veth pairs begin with it: seven characters that are the daemon's own. */
+  readonly linkPrefix: string;
+  /** Lets each send from its own address alone; undefined where the kernel cannot. */
+  readonly guard: PortGuard | undefined;
   /** Called with each new environment. */
   readonly prepare: (environment: Environment) => void;
 }
@@ -82,6 +86,8 @@ export const startTimeOf = (pid: number): number | undefined => {
     return undefined;
   }
 };
+
+const linkOf = ({ linkPrefix }: Pick<Workshop, 'linkPrefix'>, id: string): string => `${linkPrefix}${id}`;
 
 export class Environment implements EnvironmentIdentity {
   readonly id: string;
@@ -125,7 +131,7 @@ export class Environment implements EnvironmentIdentity {
   }
 
   get linkName(): string {
-    return `${LINK_PREFIX}${this.id}`;
+    return linkOf(this.#shop, this.id);
   }
 
   /** Makes a fresh one. Fails with `ENVIRONMENT_FAILED`, and then leaves nothing. */
@@ -165,7 +171,9 @@ export class Environment implements EnvironmentIdentity {
 
   /** Ends whatever is left of an environment, known only by its ID: processes, link, cgroups, directory. */
   static async clean(shop: Workshop, id: string): Promise<void> {
-    const link = linkByName(shop.netlink, `${LINK_PREFIX}${id}`);
+    const name = linkOf(shop, id);
+    shop.guard?.unbind(name);
+    const link = linkByName(shop.netlink, name);
     if (link) deleteLink(shop.netlink, link.index);
     for (const pid of shop.cgroups.processes(id)) kill(pid);
     await shop.cgroups.emptied(id);
@@ -214,6 +222,11 @@ export class Environment implements EnvironmentIdentity {
     );
   }
 
+  /** What it sends from another address, or hardware address, than these is dropped from now on. */
+  bind(address: string, mac: string): void {
+    this.#shop.guard?.bind(this.linkName, { address, mac });
+  }
+
   /**
    * Gives it the network identity of an application. It need not ask for the gateway: off the bridge nobody would answer, and the
    * next question, a quarter of a second later, would hold back its first words. Where the gateway is never changes; what is
@@ -227,6 +240,7 @@ export class Environment implements EnvironmentIdentity {
     mac: string;
   }): void {
     const { address, prefix, gateway, gatewayMac, mac } = identity;
+    this.bind(address, mac);
     setLink(this.inner, this.innerLink, { mac });
     addAddress(this.inner, this.innerLink, { address, prefix });
     addRoute(this.inner, { destination: '0.0.0.0', prefix: 0, gateway, type: 'unicast' });

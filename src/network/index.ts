@@ -1,7 +1,9 @@
 /** Identities on the network: bridges, the sentinels that hear who is asked for, and what may wake a sleeper. */
 export { macOf } from './bridge.ts';
 export type { KnownAddress, Reachability } from './filter.ts';
+export { forward } from './border.ts';
 export { preparePort } from './network.ts';
+export { PortGuard } from './port-guard.ts';
 export { Publisher } from './publish.ts';
 export type { Translation } from './publish-flows.ts';
 export type { PublishedPort, Side } from './publish-rules.ts';

@@ -4,10 +4,11 @@
  */
 import { AppShotError } from '../common/index.ts';
 import type { Logger } from '../common/index.ts';
-import { listAddresses, listLinks } from '../kernel/index.ts';
+import { Nftables, listAddresses, listLinks } from '../kernel/index.ts';
 import type { NetlinkSocket } from '../kernel/index.ts';
 import { contains, parseAddress, parseNetwork } from '../registry/index.ts';
 import type { AddressRange, NetworkRecord } from '../registry/index.ts';
+import { Border, forward } from './border.ts';
 import type { KnownAddress, Reachability } from './filter.ts';
 import { Network } from './network.ts';
 import type { Port } from './network.ts';
@@ -39,16 +40,43 @@ const rangeAround = (owner: string, address: number, prefix: number): AddressRan
 export class Networks {
   readonly #options: NetworksOptions;
   readonly #members = new Map<string, Member>();
+  readonly #border: Border | undefined;
   #onWanted: ((address: string) => void) | undefined;
 
   /** Makes their bridges and rules, or takes hold of them. Fails with `BAD_NETWORK`. */
   constructor(options: NetworksOptions) {
     this.#options = options;
-    for (const plan of options.plans) this.add(plan);
+    this.#border = this.#openBorder();
+    for (const plan of options.plans) this.#open(plan);
+    this.#drawBorders();
+  }
+
+  /** Without nf_tables networks are apart only as far as the machine forwards nothing; `appshot doctor` says so. */
+  #openBorder(): Border | undefined {
+    return Nftables.available() ? new Border(`appshot_${this.#options.instance}_border`) : undefined;
+  }
+
+  /** Makes the rules what the networks are. What leaves them must be forwarded. */
+  #drawBorders(): void {
+    const members = [...this.#members.values()];
+    this.#border?.replace(
+      members.map(({ plan, network }) => ({
+        name: plan.name,
+        bridge: network.bridge.names.bridge,
+        cidr: plan.cidr,
+        outgoing: plan.outgoing,
+      })),
+    );
+    if (members.some(({ plan }) => plan.outgoing)) forward();
   }
 
   /** Makes a network. Fails with `BAD_NETWORK` when an interface of this machine has some of its addresses. */
   add(plan: NetworkPlan): void {
+    this.#open(plan);
+    this.#drawBorders();
+  }
+
+  #open(plan: NetworkPlan): void {
     const { netlink, instance, log } = this.#options;
     const cidr = parseNetwork(plan.cidr);
     const known = this.#options.known.filter(({ address }) => contains(cidr, parseAddress(address) ?? 0));
@@ -69,6 +97,7 @@ export class Networks {
     const member = this.#members.get(name);
     this.#members.delete(name);
     await member?.network.shut({ remove: true });
+    this.#drawBorders();
   }
 
   /** Who has addresses that no further network may have: the daemon's own network, and interfaces of this machine. */
@@ -148,5 +177,6 @@ export class Networks {
   /** Stops listening. With `remove` the bridges go too; without, applications that run go on. */
   async shut(options: { remove: boolean }): Promise<void> {
     for (const { network } of this.#members.values()) await network.shut(options);
+    if (options.remove) this.#border?.dispose();
   }
 }

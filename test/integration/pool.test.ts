@@ -45,6 +45,8 @@ const makePool = async (): Promise<Made> => {
   const shop = {
     ...{ directory: join(base, 'env'), init, engine: command, maker, cgroups, netlink },
     prepare: () => undefined,
+    guard: undefined,
+    linkPrefix: 'asvtest',
   };
   const pool = new Pool(shop, registry, createLogger({ level: 'error' }), SIZE);
   onTestFinished(async () => {

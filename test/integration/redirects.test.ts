@@ -34,6 +34,8 @@ const makeEnvironment = async (directory: string): Promise<Environment> => {
   const shop = {
     ...{ directory: join(directory, 'env'), init, engine: command, maker, cgroups, netlink },
     prepare: () => undefined,
+    guard: undefined,
+    linkPrefix: 'asvtest',
   };
   const environment = await Environment.create(shop, 'a0');
   onTestFinished(async () => {
