@@ -19,6 +19,7 @@ import type {
   WakeRequest,
 } from './history.ts';
 import type { NetworkRequest, NetworkView } from './networks.ts';
+import type { FoundTranslation, MapView, TranslationType } from './map.ts';
 import { PATHS, VERSION_HEADER } from './paths.ts';
 import type { Operation } from './paths.ts';
 export { MAX_EXEC_INPUT } from './paths.ts';
@@ -309,6 +310,20 @@ export class Client {
 
   check(app: string, options: CallOptions = {}): Promise<CheckReport> {
     return this.#call('checkApp', { ...options, app });
+  }
+
+  /** `virtual` is a type and an ID, such as `pid:17`. */
+  map(
+    app: string,
+    query: { readonly type?: TranslationType | undefined; readonly virtual?: string | undefined } = {},
+    options: CallOptions = {},
+  ): Promise<MapView> {
+    return this.#call('mapApp', { ...options, app, query });
+  }
+
+  /** `system` is a type and an ID, such as `pid:4711`. */
+  findSystem(system: string, options: CallOptions = {}): Promise<FoundTranslation[]> {
+    return this.#call('findSystem', { ...options, query: { system } });
   }
 
   top(options: CallOptions = {}): Promise<TopRow[]> {

@@ -4,8 +4,10 @@ import { AppShotError } from '../common/index.ts';
 import { grammarOf } from './config/grammar.ts';
 import type { File } from './config/grammar.ts';
 import type { Environment } from './config/interpolate.ts';
+import { onlyGiven, toNetworkPart } from './config/networks.ts';
 import { explain } from './config/reasons.ts';
 import { createSource, Problem, readValues, toAppShotProblem } from './config/source.ts';
+import { findFlaw } from './networks.ts';
 import type { ChainSpec } from './schemas.ts';
 
 export interface ConfigOptions {
@@ -69,11 +71,16 @@ const toRules = ({ rules, rules_file: read }: File): Pick<ChainSpec, 'rules'> =>
   return sources.length === 0 ? {} : { rules: sources };
 };
 
+/** What is made from keys of other names, or from several. */
 const toChain = (file: File): ChainSpec => {
-  const { processes: _p, services: _s, volumes: _v, rules: _r, rules_file: _f, ...rest } = file;
-  const { limits = {}, capabilities = {} } = rest;
+  const { name, aid, hostname, address, memory, links, limits = {}, capabilities = {} } = file;
+  const { part, pathOf } = toNetworkPart(file);
+  const flaw = findFlaw(part);
+  if (flaw !== undefined) throw new Problem(pathOf(flaw.path), flaw.reason);
   return {
-    ...rest,
+    name,
+    ...onlyGiven({ aid, hostname, address, memory, links }),
+    ...part,
     processes: toProcesses(file),
     volumes: toVolumes(file),
     ...toRules(file),

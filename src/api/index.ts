@@ -2,6 +2,7 @@ export type { Client } from './client.ts';
 export { explain } from './config/reasons.ts';
 export * from './history.ts';
 export * from './link.ts';
+export * from './map.ts';
 export * from './paths.ts';
 export * from './read-config.ts';
 export * from './routes.ts';

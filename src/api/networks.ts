@@ -1,8 +1,10 @@
 /** The words for networks, published ports, sites and the policy of the scheduler. */
 import { z } from '@hono/zod-openapi';
 
+export * from './published.ts';
+
 /** A label of a host name (RFC 1123) that an interface and a table can be named after. */
-const NetworkName = z
+export const NetworkName = z
   .string()
   .regex(
     /^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/,
@@ -90,7 +92,60 @@ export const PolicySpec = z
       })
       .optional(),
     /** Requests that keep nobody awake: of health checkers, by their addresses (CIDR). */
-    ignore: z.array(z.string().max(43)).max(64).default([]),
+    ignore: z
+      .array(z.cidrv4('give an IPv4 network such as 10.0.0.0/8'))
+      .max(64, 'there may be 64 at most')
+      .default([]),
   })
   .openapi('PolicySpec');
 export type PolicySpec = z.infer<typeof PolicySpec>;
+
+/** What of a description must fit together. */
+interface Parts {
+  readonly publish?: readonly PublishSpec[] | undefined;
+  readonly sites?: readonly SiteSpec[] | undefined;
+  readonly policy?: PolicySpec | undefined;
+  /** Seconds. */
+  readonly idle?: number | undefined;
+}
+
+/** What does not fit together, and where. */
+export interface Flaw {
+  readonly path: (string | number)[];
+  readonly reason: string;
+}
+
+const isEverywhere = ({ address = '0.0.0.0' }: PublishSpec): boolean => address === '0.0.0.0';
+
+const collide = (one: PublishSpec, other: PublishSpec): boolean =>
+  one.port === other.port &&
+  one.protocol === other.protocol &&
+  (isEverywhere(one) || isEverywhere(other) || one.address === other.address);
+
+/** The first item that says again what one before it has said. */
+const findRepeated = <T>(list: readonly T[], isSame: (one: T, other: T) => boolean): number =>
+  list.findIndex((one, index) => list.slice(0, index).some((other) => isSame(one, other)));
+
+const findPolicyFlaw = (policy: PolicySpec, idle: number | undefined): Flaw | undefined => {
+  const { freeze, instances } = policy;
+  if (instances !== undefined && instances.min > instances.max)
+    return {
+      path: ['policy', 'instances', 'min'],
+      reason: `it must be at most ${instances.max}, as max says`,
+    };
+  if (freeze !== undefined && idle !== undefined && freeze >= idle)
+    return { path: ['policy', 'freeze'], reason: 'it must be less than the time after which it sleeps' };
+  return undefined;
+};
+
+/** The first mistake that no field shows by itself; undefined when the parts fit together. */
+export const findFlaw = ({ publish = [], sites = [], policy, idle }: Parts): Flaw | undefined => {
+  const port = findRepeated(publish, collide);
+  const twice = publish[port];
+  if (twice !== undefined)
+    return { path: ['publish', port], reason: `the port ${twice.port}/${twice.protocol} is there twice` };
+  const site = findRepeated(sites, (one, other) => one.host === other.host);
+  const again = sites[site];
+  if (again !== undefined) return { path: ['sites', site], reason: `the host ${again.host} is there twice` };
+  return policy && findPolicyFlaw(policy, idle);
+};

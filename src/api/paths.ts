@@ -13,6 +13,8 @@ export const PATHS = {
   wakeApp: { method: 'post', path: '/v1/apps/{app}/wake' },
   stopApp: { method: 'post', path: '/v1/apps/{app}/stop' },
   checkApp: { method: 'get', path: '/v1/apps/{app}/check' },
+  mapApp: { method: 'get', path: '/v1/apps/{app}/map' },
+  findSystem: { method: 'get', path: '/v1/map' },
   logs: { method: 'get', path: '/v1/apps/{app}/logs' },
   exec: { method: 'post', path: '/v1/apps/{app}/exec' },
   takeSnapshot: { method: 'post', path: '/v1/apps/{app}/snapshots' },

@@ -10,3 +10,9 @@ export const readConfig = async (text: string, options: ConfigOptions): Promise<
   const { parseConfig } = await import('./config.ts');
   return parseConfig(text, options);
 };
+
+/** JSON Schema (draft 7) of an `appshot.yaml`, for editors. */
+export const readConfigSchema = async (): Promise<object> => {
+  const { configSchema } = await import('./config/json-schema.ts');
+  return configSchema();
+};

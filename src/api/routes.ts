@@ -9,6 +9,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { WakeRequest } from './history.ts';
 import { historyRoutes } from './history-routes.ts';
+import { mapRoutes } from './map-routes.ts';
 import { PATHS } from './paths.ts';
 import { body, count, errors, flag, json, lines, optionalBody, params } from './route-parts.ts';
 import {
@@ -89,7 +90,8 @@ export const routes = {
   freezeApp: createRoute({
     ...PATHS.freezeApp,
     operationId: 'freezeApp',
-    summary: 'Stop the processes of an application where they are, in memory; its next packet lets them go on',
+    summary:
+      'Stop the processes of an application where they are, in memory; its next packet lets them go on',
     request: { params },
     responses: { 200: json(AppView, 'It is frozen'), ...errors },
   }),
@@ -135,6 +137,7 @@ export const routes = {
     request: { params, body: body(ExecRequest) },
     responses: { 200: lines(ExecFrame, 'Output as it comes; the last line is `exit`'), ...errors },
   }),
+  ...mapRoutes,
   ...historyRoutes,
   ...transferRoutes,
   ...templateRoutes,

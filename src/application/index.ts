@@ -12,6 +12,7 @@ export type { KeeperOptions } from './keeper.ts';
 export { openNames, resolveName } from './naming.ts';
 export { NetworkList } from './network-list.ts';
 export { publish } from './published.ts';
+export { findSystem, mapApplication } from './map.ts';
 export { recover } from './recovery.ts';
 export { Roster } from './roster.ts';
 export { knownAddress } from './sleepers.ts';

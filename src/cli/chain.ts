@@ -1,15 +1,35 @@
 /** From the options of `appshot run`, and perhaps a file, to the description that the daemon takes. */
 import { dirname, posix, resolve } from 'node:path';
-import { ChainSpec, explain, readConfig, readLink, readVolume } from '../api/index.ts';
+import {
+  ChainSpec,
+  completeSite,
+  explain,
+  findFlaw,
+  PolicySpec,
+  readConfig,
+  readLink,
+  readPublish,
+  readSite,
+  readVolume,
+} from '../api/index.ts';
 import type { MemoryChoice } from '../api/index.ts';
 import { AppShotError } from '../common/index.ts';
 import { commandOf, deriveName } from './command-words.ts';
+import type { InstancesRange } from './numbers.ts';
 import { defaultVariables, readAssignments, readEnvironmentFile, readText } from './variables.ts';
 
 export interface RunOptions {
   readonly name?: string;
   readonly aid?: string;
   readonly address?: string;
+  readonly network?: string;
+  readonly service?: string;
+  readonly publish?: string[];
+  readonly site?: string[];
+  readonly priority?: number;
+  /** Seconds. */
+  readonly freeze?: number;
+  readonly instances?: InstancesRange;
   readonly hostname?: string;
   readonly env?: string[];
   readonly envFile?: string[];
@@ -73,23 +93,20 @@ const withOptions = (spec: Process, options: RunOptions): Process => {
 const capabilityNames = (words: readonly string[] = []): string[] =>
   words.map((word) => word.toUpperCase().replace(/^CAP_/, ''));
 
-const toVolumes = (words: readonly string[] = []): ChainSpec['volumes'] =>
+/** Reads each word of a repeatable option; what is wrong with one is said of the option. */
+const readAll = <T>(flag: string, words: readonly string[], read: (word: string) => T): T[] =>
   words.map((word) => {
     try {
-      const { target, ...rest } = readVolume(word, process.cwd());
-      return { ...rest, target: posix.normalize(target) };
+      return read(word);
     } catch (error) {
-      throw usage(`--volume: ${(error as Error).message}`);
+      throw usage(`${flag}: ${(error as Error).message}`);
     }
   });
 
-const toLinks = (words: readonly string[]): NonNullable<ChainSpec['links']> =>
-  words.map((word) => {
-    try {
-      return readLink(word);
-    } catch (error) {
-      throw usage(`--link: ${(error as Error).message}`);
-    }
+const toVolumes = (words: readonly string[] = []): ChainSpec['volumes'] =>
+  readAll('--volume', words, (word) => {
+    const { target, ...rest } = readVolume(word, process.cwd());
+    return { ...rest, target: posix.normalize(target) };
   });
 
 /** What their messages call rules is the file as the user named it. */
@@ -99,14 +116,38 @@ const toRules = (files: readonly string[]): NonNullable<ChainSpec['rules']> =>
 /** Both as they are when nothing is added: a description without rules has no key for them. */
 const addRules = (base: ChainSpec, { rules, link }: RunOptions): Partial<ChainSpec> => ({
   ...(rules && { rules: [...(base.rules ?? []), ...toRules(rules)] }),
-  ...(link && { links: [...(base.links ?? []), ...toLinks(link)] }),
+  ...(link && { links: [...(base.links ?? []), ...readAll('--link', link, readLink)] }),
 });
 
+/** Published ports and sites are more of them; a site may take its port from what is published, here or in the file. */
+const addReach = (base: ChainSpec, options: RunOptions): Partial<ChainSpec> => {
+  const publish = [
+    ...(base.publish ?? []),
+    ...readAll('--publish', options.publish ?? [], readPublish).flat(),
+  ];
+  const sites = readAll('--site', options.site ?? [], (word) => completeSite(readSite(word), publish));
+  return {
+    ...(publish.length > 0 && { publish }),
+    ...(sites.length > 0 && { sites: [...(base.sites ?? []), ...sites] }),
+  };
+};
+
+const addPolicy = ({ policy }: ChainSpec, options: RunOptions): Partial<ChainSpec> => {
+  const { priority, freeze, instances } = options;
+  const own = given({ priority, freeze, instances });
+  if (Object.keys(own).length === 0) return {};
+  const range = instances && { instances: { ...policy?.instances, ...instances } };
+  return { policy: { ...(policy ?? PolicySpec.parse({})), ...own, ...range } };
+};
+
 const combine = (base: ChainSpec, options: RunOptions): ChainSpec => {
-  const { name, aid, address, hostname, idle, memory, memoryLimit, pidsLimit: pids, cpus } = options;
+  const { name, aid, address, hostname, network, service, idle, memory } = options;
+  const { memoryLimit, pidsLimit: pids, cpus } = options;
   return {
     ...base,
-    ...given({ name, aid, address, hostname, idle, memory }),
+    ...given({ name, aid, address, hostname, network, service, idle, memory }),
+    ...addReach(base, options),
+    ...addPolicy(base, options),
     processes: base.processes.map((process) => withOptions(process, options)),
     volumes: [...base.volumes, ...toVolumes(options.volume)],
     ...addRules(base, options),
@@ -126,12 +167,23 @@ const FLAGS: Readonly<Record<string, string>> = {
   'limits.memory': '--memory-limit',
   'limits.pids': '--pids-limit',
   links: '--link',
+  'policy.freeze': '--freeze',
+  'policy.instances': '--instances',
+  'policy.priority': '--priority',
+  sites: '--site',
   volumes: '--volume',
 };
 
 const toFlag = (path: readonly PropertyKey[]): string => {
   const [field = '', part] = path.map(String);
   return FLAGS[field] ?? FLAGS[`${field}.${part}`] ?? `--${field}`;
+};
+
+/** What the file and the options say may each be right and not fit together. */
+const checked = (spec: ChainSpec): ChainSpec => {
+  const flaw = findFlaw(spec);
+  if (flaw === undefined) return spec;
+  throw usage(`${toFlag(flaw.path)}: ${flaw.reason}`);
 };
 
 /**
@@ -142,7 +194,7 @@ const toFlag = (path: readonly PropertyKey[]): string => {
 export const buildChain = async (options: RunOptions, words: readonly string[]): Promise<ChainSpec> => {
   const spec = combine(await readBase(options, words), options);
   const result = ChainSpec.safeParse(spec, { error: explain });
-  if (result.success) return result.data;
+  if (result.success) return checked(result.data);
   const { path = [], message } = result.error.issues[0] ?? {};
   if (path[0] === 'name') throw new AppShotError('BAD_NAME', { name: spec.name });
   throw usage(`${toFlag(path)}: ${message}`);

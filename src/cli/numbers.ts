@@ -10,6 +10,22 @@ export const parseNumber =
     throw new InvalidArgumentError(`Give a ${whole ? 'whole ' : ''}number from ${min} to ${max}.`);
   };
 
+export interface InstancesRange {
+  readonly min: number;
+  readonly max: number;
+  /** What further ones are cloned from; left out, what a file says of it. */
+  readonly template?: string;
+}
+
+/** `MIN..MAX`, `MIN..MAX:TEMPLATE`. */
+export const parseInstances = (text: string): InstancesRange => {
+  const [, min, max, template] = /^(\d{1,4})\.\.(\d{1,4})(?::(.+))?$/.exec(text) ?? [];
+  if (max === undefined)
+    throw new InvalidArgumentError('Give MIN..MAX or MIN..MAX:TEMPLATE, such as 1..5:web.');
+  const range = { min: Number(min), max: Number(max) };
+  return template === undefined ? range : { ...range, template };
+};
+
 /** Lets a reader that throws errors of its own (a duration, a size) serve an option. */
 export const parseWith =
   <T>(read: (text: string) => T) =>

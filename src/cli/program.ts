@@ -8,6 +8,8 @@ import { addExecVerb } from './verbs/exec.ts';
 import { addHistoryVerbs } from './verbs/history.ts';
 import { addMachineVerbs } from './verbs/machine.ts';
 import { addNetworkVerbs } from './verbs/networks.ts';
+import { addMapVerb } from './verbs/map.ts';
+import { addSchemaVerb } from './verbs/schema.ts';
 import { addRunVerb } from './verbs/run.ts';
 import { addSnapshotVerbs } from './verbs/snapshots.ts';
 import { addStateVerbs } from './verbs/states.ts';
@@ -32,6 +34,7 @@ const buildProgram = (): Command => {
   addGlobalOptions(program);
   addRunVerb(program);
   addViewVerbs(program);
+  addMapVerb(program);
   addLogsVerb(program);
   addExecVerb(program);
   addStateVerbs(program);
@@ -44,6 +47,7 @@ const buildProgram = (): Command => {
   addTopVerb(program);
   addDaemonVerb(program);
   addMachineVerbs(program);
+  addSchemaVerb(program);
   return program;
 };
 

@@ -4,7 +4,15 @@ import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { VERSION, VERSION_HEADER, routes } from '../api/index.ts';
 import type { VersionView } from '../api/index.ts';
-import { detailsOf, execInside, findBlockers, topRow, viewOf } from '../application/index.ts';
+import {
+  detailsOf,
+  execInside,
+  findBlockers,
+  findSystem,
+  mapApplication,
+  topRow,
+  viewOf,
+} from '../application/index.ts';
 import type {
   Applications,
   History,
@@ -124,6 +132,14 @@ const bindLooking = (app: OpenAPIHono, services: Services): void => {
     const blockers = [...findBlockers(house, record, environment)];
     return c.json({ aid: record.aid, name: record.name, ok: blockers.length === 0, blockers }, 200);
   });
+  app.openapi(routes.mapApp, async (c) => {
+    const record = await applications.find(c.req.valid('param').app);
+    const environment = applications.environment(record.aid);
+    return c.json(await mapApplication(house, record, environment, c.req.valid('query')), 200);
+  });
+  app.openapi(routes.findSystem, async (c) =>
+    c.json(await findSystem(house, applications, c.req.valid('query').system), 200),
+  );
   app.openapi(routes.logs, async (c) => {
     const { process: wanted, tail, follow } = c.req.valid('query');
     const { aid, spec, name } = await applications.find(c.req.valid('param').app);

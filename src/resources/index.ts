@@ -7,3 +7,13 @@ export type { NetworkUse } from './network-use.ts';
 export { unescapeName } from './proc-text.ts';
 export { listProcesses } from './processes.ts';
 export type { ResourceInput } from './read-application.ts';
+export {
+  Places,
+  placesOf,
+  readKernelView,
+  savedTablesOf,
+  tablesOf,
+  toSystem,
+  toVirtual,
+} from './translation/index.ts';
+export type { Registered, TranslationTables } from './translation/index.ts';

@@ -44,6 +44,8 @@ name: shop
 aid: shop-1
 hostname: shop-host
 address: 10.10.0.5
+networks: [blue]
+service: shops
 idle: 30s
 memory: lazy
 limits: {memory: 512m, pids: 200, cpus: 1.5}
@@ -74,6 +76,8 @@ processes:
       aid: 'shop-1',
       hostname: 'shop-host',
       address: '10.10.0.5',
+      network: 'blue',
+      service: 'shops',
       idle: 30,
       memory: 'lazy',
       limits: { memory: 512 * 1024 ** 2, pids: 200, cpus: 1.5 },
@@ -103,6 +107,14 @@ processes:
       ],
     });
     expect(ChainSpec.parse(spec)).toEqual(spec);
+  });
+
+  it('takes null and ~ for no value, unless they are quoted', () => {
+    expect(parse('name: "null"\nprocesses: {web: {command: [x, "~"]}}')).toMatchObject({
+      name: 'null',
+      processes: [{ command: ['x', '~'] }],
+    });
+    expect(failure(`${minimal}hostname: null`)).toContain('hostname: it has no value');
   });
 
   it('reads a file of rules beside it, and either without the other', () => {
@@ -182,7 +194,7 @@ describe('an error of appshot.yaml', () => {
     ['name: web', '1:1: processes: name at least one process'],
     ['processes: {a: {command: x}}', '1:1: name: it is missing'],
     ['nmae: web\nprocesses: {a: {command: x}}', '1:1: nmae: unknown key; did you mean name?'],
-    [`${minimal}ports: [80]`, '3:1: ports: unknown key; every application has an address of its own'],
+    ['name: web\nprocesses: {a: {command: x, environment: [[A]]}}', 'environment.0: it must be text'],
     [`${minimal}name: x`, '3:1: name: the key is there twice'],
     [`${minimal}services: {}`, '3:1: services: processes and services are two names for the same'],
     [`${minimal}---\nname: y`, '4:1: the file: a file describes one application'],
@@ -292,7 +304,7 @@ describe('an error of appshot.yaml', () => {
       }),
       { numRuns: 2000 },
     );
-  });
+  }, 60_000);
 
   it('is never anything else, whatever the values', () => {
     const key = fc.oneof(
@@ -308,6 +320,15 @@ describe('an error of appshot.yaml', () => {
         'environment',
         'source',
         'add',
+        'publish',
+        'ports',
+        'port',
+        'target',
+        'sites',
+        'host',
+        'policy',
+        'instances',
+        'ignore',
       ),
       fc.string({ unit: 'grapheme' }),
     );
@@ -328,5 +349,5 @@ describe('an error of appshot.yaml', () => {
       }),
       { numRuns: 1000 },
     );
-  });
+  }, 60_000);
 });

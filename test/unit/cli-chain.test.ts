@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildChain } from '../../src/cli/chain.ts';
+import { parseInstances } from '../../src/cli/numbers.ts';
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 let directory = '';
@@ -44,6 +45,13 @@ describe('a command', () => {
       name: 'web',
       aid: 'web-1',
       address: '10.10.0.9',
+      network: 'blue',
+      service: 'shop',
+      publish: ['8080:80', '127.0.0.1:53-54:53-54/udp'],
+      site: ['shop.example:81', 'www.example'],
+      priority: 70,
+      freeze: 5,
+      instances: { min: 0, max: 3, template: 'base' },
       hostname: 'host',
       env: ['A=1=2', 'EMPTY='],
       envFile: [join(directory, 'env')],
@@ -65,6 +73,18 @@ describe('a command', () => {
       name: 'web',
       aid: 'web-1',
       address: '10.10.0.9',
+      network: 'blue',
+      service: 'shop',
+      publish: [
+        { port: 8080, target: 80, protocol: 'tcp' },
+        { port: 53, target: 53, protocol: 'udp', address: '127.0.0.1' },
+        { port: 54, target: 54, protocol: 'udp', address: '127.0.0.1' },
+      ],
+      sites: [
+        { host: 'shop.example', port: 81 },
+        { host: 'www.example', port: 80 },
+      ],
+      policy: { priority: 70, freeze: 5, instances: { min: 0, max: 3, template: 'base' }, ignore: [] },
       hostname: 'host',
       idle: 30,
       memory: 'lazy',
@@ -89,6 +109,25 @@ describe('a command', () => {
     [{}, ['--'], 'USAGE', 'the command to run is missing'],
     [{ name: 'Bad_Name' }, ['x'], 'BAD_NAME', 'Bad_Name'],
     [{ aid: 'a b' }, ['x'], 'USAGE', '--aid: use 1 to 64 letters'],
+    [{ network: 'Blue' }, ['x'], 'USAGE', '--network: use 1 to '],
+    [{ service: 'a_b' }, ['x'], 'USAGE', '--service: use 1 to 63'],
+    [{ publish: ['80'] }, ['x'], 'USAGE', "--publish: '80' names no port of this machine: write 80:80"],
+    [{ publish: ['a:1:1'] }, ['x'], 'USAGE', '--publish: Invalid IPv4 address'],
+    [{ publish: ['1:1/x'] }, ['x'], 'USAGE', "--publish: 'x' is neither tcp nor udp"],
+    [{ publish: ['1:1', '1-2:5-6'] }, ['x'], 'USAGE', '--publish: the port 1/tcp is there twice'],
+    [{ site: ['a'] }, ['x'], 'USAGE', '--site: say which port of the application serves it, such as a:8080'],
+    [{ site: ['A:1'] }, ['x'], 'USAGE', '--site: give a host name in lower case'],
+    [{ site: ['a:1', 'a:2'] }, ['x'], 'USAGE', '--site: the host a is there twice'],
+    [{ site: ['a:0'] }, ['x'], 'USAGE', '--site: it must be at least 1'],
+    [{ priority: 101 }, ['x'], 'USAGE', '--priority: it must be at most 100'],
+    [
+      { freeze: 30, idle: 30 },
+      ['x'],
+      'USAGE',
+      '--freeze: it must be less than the time after which it sleeps',
+    ],
+    [{ instances: { min: 3, max: 2 } }, ['x'], 'USAGE', '--instances: it must be at most 2, as max says'],
+    [{ instances: { min: 0, max: 0 } }, ['x'], 'USAGE', '--instances: it must be at least 1'],
     [{ address: '1.2' }, ['x'], 'USAGE', '--address: Invalid IPv4 address'],
     [{ memoryLimit: 1 }, ['x'], 'USAGE', '--memory-limit: it must be at least 4194304'],
     [{ volume: ['data:/x'] }, ['x'], 'USAGE', "--volume: 'data' is not a path"],
@@ -133,6 +172,79 @@ describe('a file', () => {
       },
     ]);
   });
+});
+
+describe('how a file is reached', () => {
+  const lines = [
+    'name: shop\nidle: 1m\nnetwork: red\nservice: shops\npublish: [8080:80]\nsites: [a.example]',
+    'policy: {priority: 10, idle: {freeze: 5s}, instances: {max: 2, template: base}, ignore: [10.0.0.9]}',
+    'processes: {web: {command: node}}',
+  ];
+  const build = async (options: object) => {
+    const own = join(directory, 'reached.yaml');
+    await writeFile(own, lines.join('\n'));
+    return buildChain({ file: own, ...options }, []);
+  };
+
+  it('stays as it is without options', async () => {
+    await expect(build({})).resolves.toMatchObject({
+      network: 'red',
+      service: 'shops',
+      publish: [{ port: 8080, target: 80 }],
+      sites: [{ host: 'a.example', port: 80 }],
+      policy: {
+        priority: 10,
+        freeze: 5,
+        instances: { min: 1, max: 2, template: 'base' },
+        ignore: ['10.0.0.9/32'],
+      },
+    });
+  });
+
+  it('goes below the options, and lists grow', async () => {
+    const options = {
+      network: 'blue',
+      service: 's',
+      publish: ['53:53/udp'],
+      site: ['b.example'],
+      priority: 20,
+    };
+    await expect(build({ ...options, instances: { min: 2, max: 6 } })).resolves.toMatchObject({
+      network: 'blue',
+      service: 's',
+      publish: [{ target: 80 }, { target: 53, protocol: 'udp' }],
+      sites: [
+        { host: 'a.example', port: 80 },
+        { host: 'b.example', port: 80 },
+      ],
+      policy: {
+        priority: 20,
+        freeze: 5,
+        instances: { min: 2, max: 6, template: 'base' },
+        ignore: ['10.0.0.9/32'],
+      },
+    });
+  });
+
+  it('must fit together with them', async () => {
+    await expect(build({ publish: ['8080:81'] })).rejects.toMatchObject({
+      message: '--publish: the port 8080/tcp is there twice',
+    });
+    await expect(build({ idle: 4 })).rejects.toMatchObject({
+      message: '--freeze: it must be less than the time after which it sleeps',
+    });
+  });
+});
+
+describe('a range of instances', () => {
+  it.each([
+    ['1..5', { min: 1, max: 5 }],
+    ['0..1:web-base', { min: 0, max: 1, template: 'web-base' }],
+  ])('%s', (text, range) => expect(parseInstances(text)).toEqual(range));
+
+  it.each(['5', '1-5', '1..', '..5', '1..5:', '1..99999', 'a..b'])('%s is refused', (text) =>
+    expect(() => parseInstances(text)).toThrow('Give MIN..MAX'),
+  );
 });
 
 describe('rules', () => {

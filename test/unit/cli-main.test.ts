@@ -11,6 +11,7 @@ const VERBS = [
   'ps',
   'inspect',
   'check',
+  'map',
   'logs',
   'exec',
   'sleep',

@@ -1,11 +1,14 @@
 /** What may stand in an `appshot.yaml`, in the words of Compose files where they mean the same. */
 import { readFileSync } from 'node:fs';
 import { z } from '@hono/zod-openapi';
-import { parseDuration, parseSize, splitWords } from '../../common/index.ts';
+import { parseSize, splitWords } from '../../common/index.ts';
 import { readLink } from '../link.ts';
 import { ChainSpec, Limits, LinkSpec, ProcessSpec, RulesSource, VolumeSpec } from '../schemas.ts';
 import { readVolume, readVolumeSource, resolvePath } from '../volume.ts';
+import { durationIn, flag, fromText, numberIn, onlyText, orText, textOf, writtenAs } from './forms.ts';
+import type { JsonSchema } from './forms.ts';
 import type { Environment } from './interpolate.ts';
+import { networkKeys } from './networks.ts';
 
 export interface Surroundings {
   /** What messages call the file. */
@@ -16,28 +19,6 @@ export interface Surroundings {
   readonly environment: Environment;
 }
 
-/** Text goes through `read`, whose errors become the field's; the rest is left to the schema. */
-const fromText = <S extends z.ZodType>(read: (text: string) => unknown, schema: S) =>
-  z.preprocess((value, context) => {
-    if (typeof value !== 'string') return value;
-    try {
-      return read(value);
-    } catch (error) {
-      context.addIssue((error as Error).message);
-      return z.NEVER;
-    }
-  }, schema);
-
-const readNumber = (text: string): number => {
-  if (!/^\d{1,15}(\.\d{1,9})?$/.test(text)) throw new Error(`'${text}' is not a number`);
-  return Number(text);
-};
-
-const readBoolean = (text: string): boolean => {
-  if (text !== 'true' && text !== 'false') throw new Error(`'${text}' is neither true nor false`);
-  return text === 'true';
-};
-
 /** Compose and the kernel's headers write `CAP_NET_ADMIN`; the API leaves the prefix out. */
 const readCapability = (text: string): string => text.toUpperCase().replace(/^CAP_/, '');
 
@@ -46,34 +27,52 @@ const splitPair = (text: string): readonly [name: string, value: string | undefi
   return equals === -1 ? [text, undefined] : [text.slice(0, equals), text.slice(equals + 1)];
 };
 
+/** Each variable with its place in the list or mapping; undefined where a list holds something else than text. */
+const toEntries = (
+  value: object,
+): (readonly [place: string | number, name: string, text: unknown] | undefined)[] =>
+  Array.isArray(value)
+    ? value.map((item: unknown, index) =>
+        typeof item === 'string' ? ([index, ...splitPair(item)] as const) : undefined,
+      )
+    : Object.entries(value).map(([name, text]: [string, unknown]) => [name, name, text] as const);
+
 /** `[K=V, K]` and `{K: V}` as the same; where there is no value, the caller's counts. */
 const readEnvironment = (value: object, caller: Environment, context: z.RefinementCtx): unknown => {
-  const entries = Array.isArray(value)
-    ? value.map((item: unknown, index) => [index, ...splitPair(String(item))] as const)
-    : Object.entries(value).map(([name, text]: [string, unknown]) => [name, name, text] as const);
   const result = new Map<string, unknown>();
-  for (const [place, name, text] of entries) {
+  for (const [index, entry] of toEntries(value).entries()) {
+    const [place, name, text] = entry ?? [index, ''];
     const refuse = (message: string) => context.addIssue({ code: 'custom', path: [place], message });
     const given = text ?? (Object.hasOwn(caller, name) ? caller[name] : undefined);
-    if (result.has(name)) refuse(`${name} is there twice`);
-    if (given === undefined) refuse(`the variable ${name} is not set; give it a value`);
+    if (entry === undefined) refuse('it must be text');
+    else if (result.has(name)) refuse(`${name} is there twice`);
+    else if (given === undefined) refuse(`the variable ${name} is not set; give it a value`);
     result.set(name, given);
   }
   return Object.fromEntries(result);
 };
 
+/** A variable without a value, which is the caller's, is null in a mapping. */
+const environmentForm = (inner: JsonSchema): JsonSchema => ({
+  anyOf: [
+    { ...inner, additionalProperties: { anyOf: [textOf(), { type: 'null' }] } },
+    { type: 'array', items: textOf() },
+  ],
+});
+
 const processOf = (surroundings: Surroundings) =>
   z.strictObject({
-    command: fromText(splitWords, ProcessSpec.shape.command),
-    environment: z
-      .preprocess(
+    command: fromText(splitWords, ProcessSpec.shape.command, orText()),
+    environment: writtenAs(
+      environmentForm,
+      z.preprocess(
         (value, context) =>
           typeof value === 'object' && value !== null
             ? readEnvironment(value, surroundings.environment, context)
             : value,
         ProcessSpec.shape.environment.unwrap(),
-      )
-      .optional(),
+      ),
+    ).optional(),
     user: ProcessSpec.shape.user,
     working_dir: z
       .string()
@@ -81,18 +80,23 @@ const processOf = (surroundings: Surroundings) =>
       .optional(),
   });
 
-const volumeOf = (surroundings: Surroundings) => {
-  const flag = fromText(readBoolean, z.boolean()).optional();
-  return fromText(
+const VOLUME_SOURCE = '^(/|\\.{1,2}(/|$)|~(/|$))';
+
+const volumeOf = (surroundings: Surroundings) =>
+  fromText(
     (text) => readVolume(text, surroundings.directory),
     z.strictObject({
-      source: fromText((text) => readVolumeSource(text, surroundings.directory), VolumeSpec.shape.source),
+      source: fromText(
+        (text) => readVolumeSource(text, surroundings.directory),
+        VolumeSpec.shape.source,
+        onlyText(VOLUME_SOURCE),
+      ),
       target: VolumeSpec.shape.target,
-      readOnly: flag,
-      read_only: flag,
+      readOnly: flag.optional(),
+      read_only: flag.optional(),
     }),
+    orText('^[^:]*:[^:]+(:r[ow])?$'),
   );
-};
 
 const rulesOf = ({ file }: Surroundings) =>
   RulesSource.shape.text.transform((text): RulesSource => ({ file: `${file} rules`, text }));
@@ -114,15 +118,18 @@ const rulesFileOf = ({ directory }: Surroundings) =>
     .transform((text, context) => readRulesFile(resolvePath(text, directory), context))
     .pipe(RulesSource);
 
+const SIZE = '^\\d{1,16}(\\.\\d{1,6})? ?([kKmMgGtT]([iI]?[bB])?|[bB])?$';
+
 const limits = z.strictObject({
-  memory: fromText(parseSize, Limits.shape.memory.unwrap()).optional(),
-  pids: fromText(readNumber, Limits.shape.pids.unwrap()).optional(),
-  cpus: fromText(readNumber, Limits.shape.cpus.unwrap()).optional(),
+  memory: fromText(parseSize, Limits.shape.memory.unwrap(), onlyText(SIZE)).optional(),
+  pids: numberIn(Limits.shape.pids.unwrap()).optional(),
+  cpus: numberIn(Limits.shape.cpus.unwrap()).optional(),
 });
 
 const capability = fromText(
   readCapability,
   z.string().regex(/^[A-Z_]+$/, 'name a capability, such as NET_ADMIN'),
+  onlyText('^[A-Za-z_]+$'),
 );
 const capabilities = z.strictObject({
   add: z.array(capability).optional(),
@@ -131,20 +138,27 @@ const capabilities = z.strictObject({
 
 /** The grammar of a file; relative paths and variables without a value depend on its surroundings. */
 export const grammarOf = (surroundings: Surroundings) => {
-  const processes = z.record(ProcessSpec.shape.name, processOf(surroundings)).optional();
+  const processes = writtenAs(
+    (inner) => ({ ...inner, minProperties: 1, maxProperties: 64 }),
+    z.record(ProcessSpec.shape.name, processOf(surroundings)),
+  ).optional();
   return z.strictObject({
     name: ChainSpec.shape.name,
     aid: ChainSpec.shape.aid,
     hostname: ChainSpec.shape.hostname,
     address: ChainSpec.shape.address,
-    idle: fromText(parseDuration, ChainSpec.shape.idle.unwrap()).optional(),
+    ...networkKeys,
+    idle: durationIn(ChainSpec.shape.idle.unwrap()).optional(),
     memory: ChainSpec.shape.memory,
     limits: limits.optional(),
     volumes: z.array(volumeOf(surroundings)).max(64, 'there may be 64 at most').optional(),
     capabilities: capabilities.optional(),
     rules: rulesOf(surroundings).optional(),
     rules_file: rulesFileOf(surroundings).optional(),
-    links: z.array(fromText(readLink, LinkSpec)).max(64, 'there may be 64 at most').optional(),
+    links: z
+      .array(fromText(readLink, LinkSpec, orText('^[^=]+=[\\s\\S]+$')))
+      .max(64, 'there may be 64 at most')
+      .optional(),
     processes,
     services: processes,
   });

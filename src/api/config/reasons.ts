@@ -7,6 +7,7 @@ const WORDS: Readonly<Record<string, string>> = {
   record: 'a mapping',
   string: 'text',
   number: 'a number',
+  int: 'a whole number',
 };
 
 type Raw = z.core.$ZodRawIssue;

@@ -3,7 +3,7 @@
  * shown where it was written.
  *
  * Every scalar is text, as it stands in the file: `1.10` stays `1.10` and `no` stays `no`. What it means is its field's to say.
- * Only a value that is not there at all (`key:` and nothing) is null.
+ * Only a value that is not there at all (`key:` and nothing, or YAML's own words for that) is null.
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml';
 import type { Alias, Document, ParsedNode, Scalar, YAMLError, YAMLMap, YAMLSeq } from 'yaml';
@@ -15,6 +15,8 @@ const MAX_BYTES = 1 << 20;
 /** Aliases count as often as they are used, so that a small file cannot stand for a large one. */
 const MAX_VALUES = 100_000;
 const MAX_DEPTH = 50;
+/** Without quotes, as YAML 1.2 has it. */
+const NOTHING = /^(?:|~|null|Null|NULL)$/;
 
 export type Path = readonly PropertyKey[];
 
@@ -135,7 +137,7 @@ class Reader {
 
   #readScalar(scalar: Scalar.Parsed, path: Path): unknown {
     if (typeof scalar.value !== 'string') return null;
-    if (scalar.type === 'PLAIN' && scalar.source === '') return null;
+    if (scalar.type === 'PLAIN' && NOTHING.test(scalar.source)) return null;
     try {
       return interpolate(scalar.value, this.#environment);
     } catch (error) {

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { AppView } from '../../api/index.ts';
 import { parseDuration, parseSize, sanitiseLine } from '../../common/index.ts';
 import type { RunOptions } from '../chain.ts';
-import { collect, parseNumber, parseWith } from '../numbers.ts';
+import { collect, parseInstances, parseNumber, parseWith } from '../numbers.ts';
 import { memoryOption } from '../memory-option.ts';
 import { print, printJson } from '../output.ts';
 import { withProgress } from '../progress.ts';
@@ -11,12 +11,39 @@ import { addVerb, connect, globalsOf } from '../verb.ts';
 const formatStarted = ({ name, state, address }: AppView): string =>
   sanitiseLine(`${name} ${state} ${address}`);
 
+/** How it is reached, and what the scheduler may do with it. */
+const addNetworkOptions = (command: Command): Command =>
+  command
+    .option('--network <name>', 'the network that it belongs to (default: "default")')
+    .option('--service <name>', 'the group of instances that it is one of (default: the name)')
+    .option(
+      '-p, --publish <[address:]port:target[/udp]>',
+      'a port of this machine for it (repeatable)',
+      collect,
+    )
+    .option('--site <host:port>', 'a host name that leads to a port of it (repeatable)', collect)
+    .option(
+      '--freeze <duration>',
+      'freeze it in memory after so long without requests; less than --idle',
+      parseWith(parseDuration),
+    )
+    .option(
+      '--priority <n>',
+      'who gives way when memory or CPU is short: the lower one (default: 50)',
+      parseNumber({ min: 0, max: 100, whole: true }),
+    )
+    .option(
+      '--instances <min..max[:template]>',
+      'how many instances of the service, and what to clone them from',
+      parseInstances,
+    );
+
 const addOptions = (command: Command): Command =>
   command
     .option('-n, --name <name>', "name of the application (default: the command's)")
     .option('-f, --file <file>', 'description of a chain, such as appshot.yaml; options go over it')
     .option('--aid <aid>', 'application ID (default: a new one)')
-    .option('--address <ip>', 'address in the network of the daemon (default: a free one)')
+    .option('--address <ip>', 'address in its network (default: a free one)')
     .option('--hostname <name>', 'host name inside (default: the name)')
     .option('-e, --env <K=V>', 'a variable of its environment (repeatable)', collect)
     .option('--env-file <file>', 'a file of such variables (repeatable)', collect)
@@ -43,7 +70,7 @@ export const addRunVerb = (program: Command): void => {
     does: 'start programs as one application; returns when they run',
     example: 'appshot run --name web --idle 30s -- node server.js\nappshot run --file appshot.yaml',
   });
-  addOptions(run)
+  addNetworkOptions(addOptions(run))
     .passThroughOptions()
     .action(async (words: string[], options: RunOptions, command: Command) => {
       const globals = globalsOf(command);
