@@ -9,13 +9,14 @@ import type { Report } from './steps.ts';
 
 /**
  * For running: a compiler for the environments' init, the library behind packet filter rules, the keys that sign Debian's
- * archives, and the tools that set-up itself calls.
+ * archives, the web gateway, and the tools that set-up itself calls.
  */
 const RUNNING = [
   'debian-archive-keyring',
   'e2fsprogs',
   'gcc',
   'gpgv',
+  'haproxy',
   'libc6-dev',
   'libnftables1',
   'util-linux',
@@ -23,6 +24,7 @@ const RUNNING = [
 
 /** For the demo, the tests and the benchmarks: the programs that are put to sleep, their clients, and tools that measure. */
 const TESTING = [
+  'caddy',
   'curl',
   'default-jdk-headless',
   'docker-registry',

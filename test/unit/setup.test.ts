@@ -65,8 +65,11 @@ describe('packages', () => {
   });
 
   it('needs more for testing', () => {
-    expect(neededPackages(true)).toEqual(expect.arrayContaining([...neededPackages(false), 'redis-server']));
+    expect(neededPackages(true)).toEqual(
+      expect.arrayContaining([...neededPackages(false), 'caddy', 'redis-server']),
+    );
     expect(neededPackages(false)).not.toContain('redis-server');
+    expect(neededPackages(false)).toContain('haproxy');
   });
 
   it.each([
