@@ -51,8 +51,8 @@ const PORT = { payload: { protocol: 'th', field: 'dport' } };
 const FROM_BRIDGE = match(meta('iifname'), '@bridges');
 const TO_MACHINE = match({ fib: { result: 'type', flags: ['daddr'] } }, 'local');
 /**
- * A packet that the kernel could not connect with what it has recorded would leave with the target's own address; the client, which
- * knows nothing of that, would reset the connection.
+ * An answer that the kernel could not connect with what it has recorded (a late one, for example) would reach this machine's own client as
+ * a stranger's, and be answered with a reset that ends the target's connection. The borders keep such answers from other machines.
  */
 const STRAY = [match(ct('state'), 'invalid', 'in'), match(PROTOCOL, 'tcp'), FROM_BRIDGE];
 const DROP = { drop: null };
@@ -156,8 +156,6 @@ export class Rules {
       this.#rule('input', ...closed, match(PROTOCOL, 'tcp'), { reject: { type: 'tcp reset' } }),
       this.#rule('input', ...closed, { reject: { type: 'icmp', expr: 'port-unreachable' } }),
       this.#rule('input', ...STRAY, DROP),
-      this.#hook('forward', 'filter', 'forward', FILTER),
-      this.#rule('forward', ...STRAY, match(meta('oifname'), '@bridges', '!='), DROP),
     ];
   }
 
