@@ -113,6 +113,8 @@ export const CloneRequest = z
     count: z.number().int().min(1).max(10_000).default(1),
     /** Of the clone; of several, the beginning of their names. */
     name: Name.optional(),
+    /** They become instances of this service, and serve what its instances publish. */
+    service: Name.optional(),
     memory: MemoryChoice.optional(),
     /** They only sleep: the first packet wakes each. */
     asleep: z.boolean().default(false),

@@ -7,7 +7,11 @@ import type { ResourceInput } from '../resources/index.ts';
 import type { House } from './context.ts';
 import { isEngine, systemPid } from './processes.ts';
 
-export const inputOf = (house: House, record: ApplicationRecord, environment: Environment): ResourceInput => ({
+export const inputOf = (
+  house: House,
+  record: ApplicationRecord,
+  environment: Environment,
+): ResourceInput => ({
   pids: house
     .processesIn(environment.id)
     .filter((pid) => pid !== environment.pid && !isEngine(house.engine, pid)),

@@ -3,7 +3,7 @@
  * is no place to ask a thousand times a second. It hears of every change as events do, from the same call.
  */
 import { DEFAULT_NETWORK } from '../api/index.ts';
-import type { State } from '../api/index.ts';
+import type { ChainSpec, State } from '../api/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
 
 /** States in which an application has an address, but is none of those that serve. */
@@ -19,6 +19,13 @@ export const serviceOf = ({ name, spec }: Pick<ApplicationRecord, 'name' | 'spec
   spec.service ?? name;
 export const networkOf = ({ spec }: Pick<ApplicationRecord, 'spec'>): string =>
   spec.network ?? DEFAULT_NETWORK;
+
+/** The specification of one that begins from another and has nothing to do with it: what is published is the service's. */
+export const specApart = ({ service: _1, publish: _2, sites: _3, ...spec }: ChainSpec): ChainSpec => spec;
+
+/** The specification of one that begins from another and serves beside it, where either says so. */
+export const specBeside = (spec: ChainSpec, service = spec.service): ChainSpec =>
+  service === undefined ? specApart(spec) : { ...spec, service };
 
 export class Roster {
   readonly #records = new Map<string, ApplicationRecord>();

@@ -13,6 +13,8 @@ import type { House } from './context.ts';
 import { restoreFiles } from './files.ts';
 import { generationOf } from './identity.ts';
 import { tellNames } from './naming.ts';
+import { registerPublished } from './published.ts';
+import { specApart } from './roster.ts';
 
 /** What begins. */
 export interface Origin {
@@ -37,9 +39,10 @@ export const reachableAt = ({ listening }: Reachable, from: string, to: string):
   connections: [],
 });
 
-const specOf = ({ application: { spec } }: Manifest, name: string, hostname: string): ChainSpec => {
-  const { aid: _aid, address: _address, ...rest } = spec;
-  return { ...rest, name, hostname };
+const specOf = ({ manifest, kind, name, hostname }: Origin): ChainSpec => {
+  const { aid: _aid, address: _address, ...spec } = manifest.application.spec;
+  // What comes from elsewhere is what it was there.
+  return { ...(kind === 'import' ? spec : specApart(spec)), name, hostname };
 };
 
 /** Its directories: the files of the snapshot, its own name, logs that begin anew. */
@@ -161,12 +164,16 @@ export const settleRegistered = async (
 /** Nothing is left of it when it fails. Fails with `NAME_TAKEN`, `SNAPSHOT_CORRUPT`, `NO_SPACE`. */
 export const settleIn = async (house: House, origin: Origin): Promise<Settled> => {
   const { manifest, name, hostname } = origin;
-  const registered = await house.registry.registerApplication({
-    name,
-    hostname,
-    spec: specOf(manifest, name, hostname),
-    network: house.networks.cidrOf(manifest.application.spec.network),
-    change: { data: { generation: manifest.application.generation + 1 } },
-  });
+  const spec = specOf(origin);
+  const network = house.networks.cidrOf(spec.network);
+  const registered = await registerPublished(house, { name, spec }, () =>
+    house.registry.registerApplication({
+      name,
+      hostname,
+      spec,
+      network,
+      change: { data: { generation: manifest.application.generation + 1 } },
+    }),
+  );
   return settleRegistered(house, registered, origin);
 };

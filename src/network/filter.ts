@@ -90,20 +90,24 @@ export class WakeFilter {
     const here = match({ meta: { key: 'oifname' } }, bridge);
     const prefix = { prefix: { addr: formatAddress(network.base), len: network.prefix } };
     const nobody = [
-      here,
       match(DESTINATION, prefix),
       { match: { op: '!=', left: DESTINATION, right: '@known' } },
       { reject: { type: 'icmp', expr: 'host-unreachable' } },
     ];
-    const sleeper = [here, match(DESTINATION, '@asleep'), { goto: { target: 'check' } }];
+    const sleeper = [match(DESTINATION, '@asleep'), { goto: { target: 'check' } }];
     this.#nft.run([
       { add: { table: { family: FAMILY, name: table } } },
       { delete: { table: { family: FAMILY, name: table } } },
       { add: { table: { family: FAMILY, name: table } } },
       ...Object.entries(SETS).map(([name, type]) => ({ add: { set: { ...own, name, type } } })),
       { add: { chain: { ...own, name: 'check' } } },
+      ...['output', 'forward'].map(hook),
+      // This machine, and all at once.
+      this.#known('add', formatAddress(network.gateway), formatAddress(network.broadcast)),
       ...CHECK.map((expr) => rule('check', expr)),
-      ...['output', 'forward'].flatMap((name) => [hook(name), rule(name, nobody), rule(name, sleeper)]),
+      // What this machine's own clients send to a published port is on its way to the loopback interface still.
+      ...[nobody, sleeper].map((expr) => rule('output', expr)),
+      ...[nobody, sleeper].map((expr) => rule('forward', [here, ...expr])),
       ...known.flatMap(({ address, reachable }) => [
         this.#known('add', address),
         ...(reachable ? this.#commands('add', address, reachable) : []),

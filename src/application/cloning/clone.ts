@@ -11,6 +11,8 @@ import type { Applications } from '../applications.ts';
 import type { House } from '../context.ts';
 import { identityOf, originOf, withFilesBeneath } from '../identity.ts';
 import { reachableAt } from '../settle-in.ts';
+import { registerPublished } from '../published.ts';
+import { specBeside } from '../roster.ts';
 import { viewOf } from '../views.ts';
 import { evaluateRules } from './evaluate.ts';
 import { templateIn } from './facts.ts';
@@ -41,21 +43,22 @@ export const mouldOf = async (house: House, template: TemplateRecord): Promise<M
 const nameOf = (base: string, number: number): string =>
   `${base.slice(0, LONGEST_NAME - String(number).length - 1).replace(/-+$/, '')}-${number}`;
 
-const specOf = ({ manifest, facts }: Mould, name: string): ChainSpec => {
-  const { aid: _aid, address: _address, ...spec } = manifest.application.spec;
+const specOf = ({ manifest, facts }: Mould, name: string, service: CloneRequest['service']): ChainSpec => {
+  const { aid: _aid, address: _address, ...spec } = specBeside(manifest.application.spec, service);
   const own = facts.overrides.memory === 'duplicate' ? { memory: 'copy' as const } : {};
   return { ...spec, ...own, name, hostname: name, rules: facts.rules, links: facts.links };
 };
 
 /** A clone before it has an address. */
-const registrationOf = (house: House, mould: Mould, name: string, instance: number): Registration => {
+const registrationOf = (house: House, mould: Mould, spec: ChainSpec, instance: number): Registration => {
   const { template, manifest, facts } = mould;
+  const { name } = spec;
   const shared = sharedPaths(facts);
   return {
     name,
     hostname: name,
-    spec: specOf(mould, name),
-    network: house.networks.cidrOf(manifest.application.spec.network),
+    spec,
+    network: house.networks.cidrOf(spec.network),
     change: {
       snapshot: template.snapshot,
       data: {
@@ -73,17 +76,18 @@ const registrationOf = (house: House, mould: Mould, name: string, instance: numb
 export const register = async (
   house: House,
   mould: Mould,
-  { count, name }: Pick<CloneRequest, 'count' | 'name'>,
+  { count, name, service }: Pick<CloneRequest, 'count' | 'name' | 'service'>,
 ): Promise<ApplicationRecord[]> => {
   const { template } = mould;
   const first = await house.registry.countInstances(template.id, count);
-  return house.registry.registerApplications(
-    Array.from({ length: count }, (_, index) => {
-      const number = first + index;
-      const own = count === 1 && name !== undefined ? name : nameOf(name ?? template.name, number);
-      return registrationOf(house, mould, own, number);
-    }),
-  );
+  const registrations = Array.from({ length: count }, (_, index) => {
+    const number = first + index;
+    const own = count === 1 && name !== undefined ? name : nameOf(name ?? template.name, number);
+    return registrationOf(house, mould, specOf(mould, own, service), number);
+  });
+  const [one] = registrations;
+  if (!one) return [];
+  return registerPublished(house, one, () => house.registry.registerApplications(registrations));
 };
 
 /** Its own directories, over those of the template. */

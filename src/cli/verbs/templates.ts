@@ -89,6 +89,7 @@ const addRemove = (group: Command): void => {
 interface CloneOptions {
   readonly count?: number;
   readonly name?: string;
+  readonly service?: string;
   readonly memory?: MemoryChoice;
   readonly asleep?: true;
   readonly offline?: true;
@@ -108,17 +109,19 @@ const addClone = (program: Command): void => {
       '-n, --name <name>',
       "name of the clone; of several, how their names begin (default: the template's)",
     )
+    .option('--service <name>', 'make them instances of a service: they serve what its instances publish')
     .addOption(memoryOption())
     .option('--asleep', 'let each be woken by its first packet')
     .option('--offline', 'write a snapshot of its own for each, which needs the template no more; they sleep')
     .action(async (template: string, options: CloneOptions, command: Command) => {
       const globals = globalsOf(command);
-      const { count = 1, name, memory, asleep = false, offline = false } = options;
+      const { count = 1, name, service, memory, asleep = false, offline = false } = options;
       const body = {
         count,
         asleep,
         offline,
         ...(name === undefined ? {} : { name }),
+        ...(service === undefined ? {} : { service }),
         ...(memory === undefined ? {} : { memory }),
       };
       const client = await connect(globals);
