@@ -14,6 +14,7 @@ const VERBS = [
   'map',
   'logs',
   'exec',
+  'freeze',
   'sleep',
   'wake',
   'stop',
@@ -33,11 +34,13 @@ const VERBS = [
   'pull',
   'template',
   'clone',
+  'network',
   'events',
   'top',
   'daemon',
   'setup',
   'doctor',
+  'schema',
   'completion',
 ];
 
