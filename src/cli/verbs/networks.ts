@@ -71,7 +71,13 @@ const addRemove = (group: Command): void => {
 };
 
 export const addNetworkVerbs = (program: Command): void => {
-  const group = program.command('network').description('networks of applications, apart from each other');
+  const group = program
+    .command('network')
+    .description('make, list and remove networks of applications, apart from each other')
+    .addHelpText(
+      'after',
+      '\nExample:\n  appshot network create blue\n  appshot run --network blue --name web -- node server.js',
+    );
   addCreate(group);
   addList(group);
   addRemove(group);
