@@ -4,30 +4,9 @@
  * `message` says what and why, `hint` what to do; `{name}` is filled from the parameters. A *mistake* is the user's (bad
  * input, wrong state); a *fault* is the machine's or ours and carries evidence. Codes are stable: scripts rely on them.
  */
-export interface ErrorSpec {
-  /** HTTP status of the API's answer. */
-  readonly status: 400 | 403 | 404 | 409 | 422 | 500 | 503 | 507;
-  /** Exit code of the command line: 1 failed, 2 usage. */
-  readonly exit: 1 | 2;
-  readonly kind: 'mistake' | 'fault';
-  readonly message: string;
-  readonly hint: string;
-}
-
-const mistake = (status: ErrorSpec['status'], exit: 1 | 2, message: string, hint: string): ErrorSpec => ({
-  status,
-  exit,
-  kind: 'mistake',
-  message,
-  hint,
-});
-const fault = (status: ErrorSpec['status'], message: string, hint: string): ErrorSpec => ({
-  status,
-  exit: 1,
-  kind: 'fault',
-  message,
-  hint,
-});
+import { fault, mistake } from './error-spec.ts';
+import type { ErrorSpec } from './error-spec.ts';
+import { NETWORK_ERRORS } from './error-table-network.ts';
 
 export const ERRORS = {
   USAGE: mistake(400, 2, '{reason}', "run the command with --help to see how it's used"),
@@ -112,83 +91,7 @@ export const ERRORS = {
     'the working directory {path} does not exist inside the application',
     'create it, or name another with --workdir',
   ),
-  ADDRESS_OUTSIDE: mistake(
-    422,
-    1,
-    'the address {address} is outside the network {network}',
-    'choose one inside it, or leave it out to have one assigned',
-  ),
-  ADDRESS_IN_USE: mistake(
-    409,
-    1,
-    'the address {address} is in use by {owner}',
-    'choose another, or leave it out to have one assigned',
-  ),
-  ADDRESSES_EXHAUSTED: mistake(
-    507,
-    1,
-    'the network {network} has no free address',
-    'remove applications, or start the daemon with a larger --network',
-  ),
-  BAD_NETWORK: mistake(
-    400,
-    2,
-    'the network {network} cannot be used: {reason}',
-    'give an IPv4 network such as 10.10.0.0/16 that no other interface has',
-  ),
-  NETWORK_NOT_FOUND: mistake(
-    404,
-    1,
-    'no network is called {name}',
-    '`appshot network ls` lists them; `appshot network create` makes one',
-  ),
-  NETWORK_TAKEN: mistake(
-    409,
-    1,
-    'the name {name} is taken by another network',
-    'choose another name, or remove that one with `appshot network rm`',
-  ),
-  PORT_TAKEN: mistake(
-    409,
-    1,
-    'the port {port} cannot be published: {owner} has it',
-    'publish another port, or make both instances of one service',
-  ),
-  PORTS_UNAVAILABLE: fault(
-    503,
-    'ports cannot be published: {reason}',
-    'leave out --publish, or see what `appshot doctor` says of the kernel',
-  ),
-  NETWORK_IN_USE: mistake(
-    409,
-    1,
-    'the network {name} cannot be removed: {applications} belong to it',
-    'remove them first with `appshot rm`',
-  ),
-  NETWORKS_EXHAUSTED: mistake(
-    507,
-    1,
-    'no network from 10.11.0.0/16 to 10.255.0.0/16 is free',
-    'give one with --cidr, or remove others with `appshot network rm`',
-  ),
-  NAMES_PORT_TAKEN: mistake(
-    409,
-    1,
-    'the name server of {network} cannot listen on {address} port {port} ({protocol}): another program does',
-    'have that program listen on other addresses; `ss -lnp sport = :{port}` names it',
-  ),
-  GATEWAY_FAILED: fault(
-    503,
-    'the web gateway does not work: {reason}',
-    'see docs/gateway.md; the end of its log is in the gateway directory',
-  ),
-  BAD_SITE: mistake(400, 2, 'the site {host} cannot be served: {reason}', 'see docs/gateway.md'),
-  BAD_CERTIFICATE: mistake(
-    422,
-    1,
-    'the certificate {path} cannot be used: {reason}',
-    'give a PEM file with the certificate, its chain and its key',
-  ),
+  ...NETWORK_ERRORS,
   VOLUME_NOT_FOUND: mistake(
     422,
     1,

@@ -1,6 +1,6 @@
 /** Errors as they are thrown and shown: those of the table, filled in. */
 import { ERRORS } from './error-table.ts';
-import type { ErrorSpec } from './error-table.ts';
+import type { ErrorSpec } from './error-spec.ts';
 
 export type ErrorCode = keyof typeof ERRORS;
 export type ErrorParameters = Readonly<Record<string, string | number | undefined>>;

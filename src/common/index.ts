@@ -1,5 +1,5 @@
 export { ERRORS } from './error-table.ts';
-export type { ErrorSpec } from './error-table.ts';
+export type { ErrorSpec } from './error-spec.ts';
 export * from './errors.ts';
 export * from './files.ts';
 export * from './ids.ts';
