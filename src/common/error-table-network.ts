@@ -26,12 +26,6 @@ export const NETWORK_ERRORS = {
     'the network {network} cannot be used: {reason}',
     'give an IPv4 network such as 10.10.0.0/16 that no other interface has',
   ),
-  NAMES_PORT_TAKEN: mistake(
-    409,
-    1,
-    'the name server of {network} cannot listen on {address} port {port} ({protocol}): another program does',
-    'have that program listen on other addresses; `ss -lnp sport = :{port}` names it',
-  ),
   NETWORK_NOT_FOUND: mistake(
     404,
     1,
@@ -66,6 +60,12 @@ export const NETWORK_ERRORS = {
     1,
     'no network from 10.11.0.0/16 to 10.255.0.0/16 is free',
     'give one with --cidr, or remove others with `appshot network rm`',
+  ),
+  NAMES_PORT_TAKEN: mistake(
+    409,
+    1,
+    'the name server of {network} cannot listen on {address} port {port} ({protocol}): another program does',
+    'have that program listen on other addresses; `ss -lnp sport = :{port}` names it',
   ),
   GATEWAY_FAILED: fault(
     503,
