@@ -2,7 +2,8 @@
  * The life of an application, and the way from one state to another.
  *
  *     registered -> starting -> running -> sleeping -> asleep -> waking -> running
-@@ -> stopped        any -> failed -> stopping -> stopped
+ *     running -> snapshotting -> running     asleep -> rewinding -> asleep
+ *     running -> stopping -> stopped         any -> failed -> stopping -> stopped
  *
  * The states in the left column of `PASSAGES` last; those they lead through (`starting`, ...) exist while an operation is
  * under way, and after a crash tell the next daemon what to finish or undo.
