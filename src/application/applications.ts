@@ -227,8 +227,10 @@ export class Applications {
   async remove(nameOrAid: string, force: boolean): Promise<void> {
     const found = await this.find(nameOrAid);
     if (force && found.state === 'running') await this.stop(found.aid, 0);
-    await this.#house.lock.run(found.aid, 'rm', async () => {
+    const removed = await this.#house.lock.run(found.aid, 'rm', async () => {
       const record = await this.find(found.aid);
+      // A packet has woken it meanwhile.
+      if (force && record.state === 'running') return false;
       const removable = ['stopped', 'failed', ...(force ? ['asleep'] : [])];
       if (!removable.includes(record.state)) {
         const advice = 'stop it first, or use `appshot rm --force`, which loses what it holds';
@@ -240,7 +242,9 @@ export class Applications {
         });
       }
       await this.#forget(record);
+      return true;
     });
+    if (!removed) await this.remove(found.aid, force);
   }
 
   /**
