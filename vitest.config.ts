@@ -11,7 +11,14 @@ export default defineConfig({
         ? ['default']
         : ['default', ['json', { outputFile: join(results, `${process.pid}.json`) }]],
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          // A machine that does much else is slow, and right all the same.
+          testTimeout: 60_000,
+        },
+      },
       {
         test: {
           name: 'integration',

@@ -11,6 +11,7 @@ import type {
   MemoryChoice,
   SleepResult,
   SnapshotResult,
+  State,
   WakeResult,
 } from '../api/index.ts';
 import { AppShotError, toAppShotError } from '../common/index.ts';
@@ -260,9 +261,12 @@ export class Applications {
   /** Removes an application and all that is kept of it. Without `force` only a stopped or failed one. */
   async remove(nameOrAid: string, force: boolean): Promise<void> {
     const found = await this.find(nameOrAid);
-    if (force && ['running', 'frozen'].includes(found.state)) await this.stop(found.aid, 0);
-    await this.#house.lock.run(found.aid, 'rm', async () => {
+    const awake: State[] = ['running', 'frozen'];
+    if (force && awake.includes(found.state)) await this.stop(found.aid, 0);
+    const removed = await this.#house.lock.run(found.aid, 'rm', async () => {
       const record = await this.find(found.aid);
+      // A packet has woken it meanwhile.
+      if (force && awake.includes(record.state)) return false;
       const removable = ['stopped', 'failed', ...(force ? ['asleep'] : [])];
       if (!removable.includes(record.state)) {
         const advice = 'stop it first, or use `appshot rm --force`, which loses what it holds';
@@ -274,7 +278,9 @@ export class Applications {
         });
       }
       await this.#forget(record);
+      return true;
     });
+    if (!removed) await this.remove(found.aid, force);
   }
 
   /**

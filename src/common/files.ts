@@ -10,6 +10,10 @@ import { newId } from './ids.ts';
 
 const NO_SPACE = new Set(['ENOSPC', 'EDQUOT']);
 
+/** Whether a system call found the disk full, or the user's share of it. */
+export const isOutOfSpace = (error: unknown): boolean =>
+  NO_SPACE.has((error as NodeJS.ErrnoException).code ?? '');
+
 /** Opens a file, hands it over, and closes it whatever happens. */
 const withFile = async <T>(
   path: string,
@@ -46,7 +50,7 @@ export const writeAtomically = async (
     await fsyncPath(directory);
   } catch (error) {
     await rm(draft, { force: true });
-    if (!NO_SPACE.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    if (!isOutOfSpace(error)) throw error;
     throw new AppShotError(
       'NO_SPACE',
       { path: directory, step: `writing ${basename(path)}` },

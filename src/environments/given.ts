@@ -4,7 +4,7 @@
  */
 import { closeSync, constants, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { AppShotError } from '../common/index.ts';
+import { AppShotError, isOutOfSpace } from '../common/index.ts';
 import { isErrno, setOpaque } from '../kernel/index.ts';
 import { copyTree } from './copy.ts';
 import type { Redirect } from './environment.ts';
@@ -31,10 +31,8 @@ const rootIn = ({ upper, shm, shown }: LayersBeneath, root: string): string => {
 };
 
 const orNoSpace = (error: unknown, path: string): unknown => {
-  const isFull =
-    isErrno(error, 'ENOSPC', 'EDQUOT') ||
-    ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
-  return isFull
+  // Of a call that Node makes, or of one of ours.
+  return isOutOfSpace(error) || isErrno(error, 'ENOSPC', 'EDQUOT')
     ? new AppShotError('NO_SPACE', { path, step: 'copying files for clones' }, { cause: error })
     : error;
 };

@@ -79,7 +79,10 @@ export const judge = (application: ApplicationFacts): Blocker[] => {
     covered: coveredMounts(application),
     first: inside.find(({ systemPid }) => systemPid === application.root),
   };
-  const beside = application.processes.filter((process) => !inside.includes(process));
+  // One that is just ending, such as the engine after a wake, has no memory any more.
+  const beside = application.processes.filter(
+    (process) => !inside.includes(process) && process.mapped.length > 0,
+  );
   return [
     ...inside.flatMap((process) => inspect(process, judged)),
     // One is enough: what such a process holds goes when it ends.

@@ -4,7 +4,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { AppShotError, fsyncPath, newId } from '../common/index.ts';
+import { AppShotError, fsyncPath, isOutOfSpace, newId } from '../common/index.ts';
 import type { BundleSource, TransferOptions } from './bundle.ts';
 import type { Bytes } from './bytes.ts';
 import { writeContainer } from './container.ts';
@@ -43,7 +43,7 @@ const toFile = async (path: string, content: Bytes): Promise<void> => {
     await fsyncPath(dirname(path));
   } catch (error) {
     await rm(draft, { force: true });
-    if (!['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    if (!isOutOfSpace(error)) throw error;
     const step = `writing ${basename(path)}`;
     throw new AppShotError('NO_SPACE', { path: dirname(path), step }, { cause: error });
   }

@@ -49,3 +49,17 @@ test.each([
   open.close();
   client.close();
 });
+
+test('what a packet wakes while it is removed is removed', async () => {
+  for (let turn = 0; turn < 3; turn += 1) {
+    const victim = await launch(lab, `victim-${turn}`, node.launch);
+    await node.ready({ lab, address: victim.address });
+    await victim.sleep();
+    const client = httpConnection(lab.namespace.inside(victim.address, node.port));
+    const asked = client.get('/count').catch(() => undefined);
+    await Promise.all([lab.succeed('rm', '--force', victim.aid), asked]);
+    client.close();
+    const left = (await lab.succeed('ps', '--all', '--json')).json<{ aid: string }[]>();
+    expect(left.map(({ aid }) => aid)).toEqual([app.aid]);
+  }
+});

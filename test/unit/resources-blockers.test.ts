@@ -232,16 +232,28 @@ describe('processes', () => {
       systemParent: 1,
       pid: 9,
       descriptors: [descriptor('anon_inode:[io_uring]')],
+      mapped: [mapped('/usr/bin/bash')],
     });
-    const below = process({ systemPid: 2001, systemParent: 2000, pid: 10 });
+    const below = process({
+      systemPid: 2001,
+      systemParent: 2000,
+      pid: 10,
+      mapped: [mapped('/usr/bin/bash')],
+    });
     expect(judge(application([process(), session, below]))).toMatchObject([
       { kind: 'exec', pid: 9 },
       { kind: 'exec', pid: 10 },
     ]);
   });
 
+  it('passes over one that is just ending, and has no memory any more', () => {
+    expect(judge(application([process(), process({ systemPid: 2000, systemParent: 1, pid: 9 })]))).toEqual(
+      [],
+    );
+  });
+
   it('ends when the tree shows a loop', () => {
-    const one = process({ systemPid: 2000, systemParent: 2001 });
+    const one = process({ systemPid: 2000, systemParent: 2001, mapped: [mapped('/usr/bin/bash')] });
     expect(kinds([process(), one, { ...one, systemPid: 2001, systemParent: 2000 }])).toEqual([
       'exec',
       'exec',

@@ -9,7 +9,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { StatementSync } from 'node:sqlite';
-import { AppShotError, fsyncPath } from '../../common/index.ts';
+import { AppShotError, fsyncPath, isOutOfSpace } from '../../common/index.ts';
 import { findMisfit, migrate } from './schema.ts';
 
 /** What survives a power cut. */
@@ -43,10 +43,10 @@ const flushLog = async (path: string): Promise<void> => {
     await fsyncPath(`${path}-wal`);
     await fsyncPath(dirname(path));
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOSPC' || code === 'EDQUOT')
+    if (isOutOfSpace(error))
       throw new AppShotError('NO_SPACE', { path, step: 'writing the registry' }, { cause: error });
-    throw new AppShotError('REGISTRY_UNUSABLE', { path, reason: message }, { cause: error });
+    const reason = (error as Error).message;
+    throw new AppShotError('REGISTRY_UNUSABLE', { path, reason }, { cause: error });
   }
 };
 
