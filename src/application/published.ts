@@ -119,7 +119,7 @@ const sidesOf = ({ networks }: House, instances: readonly ApplicationRecord[]): 
 export const publish = (house: House): void => {
   const { publisher, roster, log } = house;
   try {
-    const ports = publishedPorts(roster.instances);
+    const ports = publishedPorts(roster.serving);
     if (ports.length > 0) forward();
     publisher?.replace(ports, sidesOf(house, roster.instances));
   } catch (err) {

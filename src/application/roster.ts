@@ -30,6 +30,8 @@ export const specBeside = (spec: ChainSpec, service = spec.service): ChainSpec =
 export class Roster {
   readonly #records = new Map<string, ApplicationRecord>();
   readonly #listeners = new Set<() => void>();
+  /** AIDs of those that get no new requests. */
+  readonly #draining = new Set<string>();
   #told = false;
 
   constructor(records: readonly ApplicationRecord[]) {
@@ -41,8 +43,21 @@ export class Roster {
     if (LATE.has(type)) return;
     const known = this.#records.get(record.aid);
     if (known && known.epoch > record.epoch) return;
-    if (ENDS.has(type)) this.#records.delete(record.aid);
+    if (ENDS.has(type)) this.#forget(record.aid);
     else this.#records.set(record.aid, record);
+    this.#tellSoon();
+  }
+
+  #forget(aid: string): void {
+    this.#records.delete(aid);
+    this.#draining.delete(aid);
+  }
+
+  /** Keeps new requests from an instance, or no longer. */
+  drain(aid: string, drained = true): void {
+    if (this.#draining.has(aid) === drained || !this.#records.has(aid)) return;
+    if (drained) this.#draining.add(aid);
+    else this.#draining.delete(aid);
     this.#tellSoon();
   }
 
@@ -68,5 +83,13 @@ export class Roster {
   /** Those that serve, or would when they are asked. */
   get instances(): readonly ApplicationRecord[] {
     return this.all.filter(({ state }) => !GONE.has(state));
+  }
+
+  /** Those that new requests may go to: not those that are drained, as long as their service has others. */
+  get serving(): readonly ApplicationRecord[] {
+    const { instances } = this;
+    if (this.#draining.size === 0) return instances;
+    const open = new Set(instances.filter(({ aid }) => !this.#draining.has(aid)).map(serviceOf));
+    return instances.filter((one) => !this.#draining.has(one.aid) || !open.has(serviceOf(one)));
   }
 }
