@@ -41,6 +41,8 @@ export { readAhead } from './readahead.ts';
 export { addRoute, deleteRoute, listRoutes } from './routes.ts';
 export type { Route } from './routes.ts';
 export { socketProtocol } from './socket-protocol.ts';
+export { listSetCounters } from './set-counters.ts';
+export type { CountedElement } from './set-counters.ts';
 export { sendFds, socketFd } from './sockets.ts';
 export { KernelError, close, isErrno, openFd } from './sys.ts';
 export { beginConnection } from './tcp.ts';

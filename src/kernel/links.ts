@@ -19,6 +19,9 @@ const IFLA_NET_NS_FD = 28;
 const IFLA_CARRIER = 33;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
+const IFLA_INFO_SLAVE_KIND = 4;
+const IFLA_INFO_SLAVE_DATA = 5;
+const IFLA_BRPORT_MODE = 4;
 const VETH_INFO_PEER = 1;
 const AF_INET = 2;
 const IFLA_INET_CONF = 1;
@@ -151,12 +154,20 @@ export interface LinkChange {
   readonly name?: string;
   /** Whether IPv4 takes packets from it only if it would send their answers there too (strict reverse path, RFC 3704). */
   readonly strictSource?: boolean;
+  /** Whether the bridge that it is in sends frames back to it that came from it; not together with `master`. */
+  readonly hairpin?: boolean;
 }
 
 const reversePathAttribute = (strict: boolean): Buffer => {
   const settings = nestedAttribute(IFLA_INET_CONF, [u32Attribute(IPV4_DEVCONF_RP_FILTER, Number(strict))]);
   return nestedAttribute(IFLA_AF_SPEC, [nestedAttribute(AF_INET, [settings])]);
 };
+
+const hairpinAttribute = (on: boolean): Buffer =>
+  nestedAttribute(IFLA_LINKINFO, [
+    textAttribute(IFLA_INFO_SLAVE_KIND, 'bridge'),
+    nestedAttribute(IFLA_INFO_SLAVE_DATA, [attribute(IFLA_BRPORT_MODE, Buffer.of(Number(on)))]),
+  ]);
 
 /** Changes what is given and leaves the rest, in one request. */
 export const setLink = (nl: NetlinkSocket, index: number, change: LinkChange): void =>
@@ -170,6 +181,7 @@ export const setLink = (nl: NetlinkSocket, index: number, change: LinkChange): v
       ...optional(change.mac, macAttribute),
       ...optional(change.name, (name) => textAttribute(IFLA_IFNAME, name)),
       ...optional(change.strictSource, reversePathAttribute),
+      ...optional(change.hairpin, hairpinAttribute),
     ],
   });
 

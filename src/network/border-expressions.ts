@@ -24,6 +24,8 @@ interface NamedSet {
   readonly type: string | readonly string[];
   /** Whether its elements are ranges, such as networks. */
   readonly ranges?: boolean;
+  /** Whether each element counts the packets that match it. */
+  readonly counts?: boolean;
   readonly elements?: readonly unknown[];
 }
 
@@ -47,13 +49,14 @@ export const replacement = ({ family, name: table, sets, chains }: Table): NftCo
     { add: self },
     { delete: self },
     { add: self },
-    ...Object.entries(sets).map(([name, { type, ranges, elements = [] }]) => ({
+    ...Object.entries(sets).map(([name, { type, ranges, counts, elements = [] }]) => ({
       add: {
         set: {
           ...own,
           name,
           type,
           ...(ranges ? { flags: ['interval'] } : {}),
+          ...(counts ? { stmt: [{ counter: null }] } : {}),
           ...(elements.length > 0 ? { elem: elements } : {}),
         },
       },

@@ -17,8 +17,14 @@ export interface BorderedNetwork {
   readonly outgoing: boolean;
 }
 
+/** Where the web gateway listens: at all addresses of this machine when none is named. */
+export interface WebPort {
+  readonly address?: string;
+  readonly port: number;
+}
+
 const BEFORE_THE_WAKE_FILTER = -10;
-const SOURCE_NAT = 100;
+const [AFTER_DESTINATION_NAT, SOURCE_NAT] = [-90, 100];
 
 const [IN, OUT] = [meta('iifname'), meta('oifname')];
 const inSet = (value: Expression, set: string): Expression => match(value, `@${set}`);
@@ -32,6 +38,31 @@ const CONTINUES = [ct('state', ['established', 'related']), ACCEPT];
 /** No answer to it may be made: a reset would end a connection of which conntrack has lost sight. */
 const UNKNOWN = [ct('state', 'invalid'), DROP];
 const reject = (type: string, expr?: string): Expression => ({ reject: expr ? { type, expr } : { type } });
+
+const fib = (result: string, ...flags: string[]): Expression => ({ fib: { result, flags } });
+/** It is neither for this machine nor for many. */
+const FOR_ANOTHER = match(fib('type', 'daddr'), 'unicast');
+/** The way there is the one that it came. */
+const STAYS = match(fib('oif', 'daddr', 'iif'), true);
+
+/**
+ * From an application, before anything is forwarded: a machine that forwards nothing would drop it without a word. Decides only about
+ * what begins; all else comes along below.
+ */
+const ARRIVAL: readonly (readonly Expression[])[] = [
+  [outside(IN), ACCEPT],
+  [ct('state', ['established', 'related', 'invalid']), ACCEPT],
+  [PUBLISHED, ACCEPT],
+  [NOT_IPV4, ACCEPT],
+  [FOR_ANOTHER, goTo('leaving')],
+];
+
+const LEAVING: readonly (readonly Expression[])[] = [
+  [STAYS, ACCEPT],
+  [inSet(payload('ip', 'daddr'), 'networks'), goTo('refuse')],
+  [inSet(IN, 'outgoing'), ACCEPT],
+  [goTo('refuse')],
+];
 
 /** From one interface to another. */
 const FORWARD: readonly (readonly Expression[])[] = [
@@ -48,12 +79,20 @@ const FORWARD: readonly (readonly Expression[])[] = [
   [goTo('refuse')],
 ];
 
+/** What everybody may ask for, applications of any network too. Also without a connection that conntrack knows, see `GATEWAY`. */
+const webRule = ({ address, port }: WebPort): readonly Expression[] => [
+  ...(address === undefined ? [] : [match(payload('ip', 'daddr'), address)]),
+  match(payload('tcp', 'dport'), port),
+  ACCEPT,
+];
+
 /** From an application to this machine. */
-const INPUT: readonly (readonly Expression[])[] = [
+const inputRules = (web: readonly WebPort[]): readonly (readonly Expression[])[] => [
   [outside(IN), ACCEPT],
   [NOT_IPV4, DROP],
   CONTINUES,
   [PUBLISHED, ACCEPT],
+  ...web.filter(({ address = '' }) => !address.includes(':')).map(webRule),
   [inSet(concat(IN, payload('ip', 'daddr')), 'gateways'), goTo('gateway')],
   UNKNOWN,
   [goTo('refuse')],
@@ -78,7 +117,11 @@ const REFUSE: readonly (readonly Expression[])[] = [
 ];
 
 /** The table for these networks, whose addresses do not overlap. */
-export const borderTable = (name: string, networks: readonly BorderedNetwork[]): Table => {
+export const borderTable = (
+  name: string,
+  networks: readonly BorderedNetwork[],
+  web: readonly WebPort[] = [],
+): Table => {
   const leaving = networks.filter(({ outgoing }) => outgoing);
   const bridges = (of: readonly BorderedNetwork[]): string[] => of.map(({ bridge }) => bridge);
   const network = (cidr: string): Expression => {
@@ -87,7 +130,7 @@ export const borderTable = (name: string, networks: readonly BorderedNetwork[]):
   };
   const gateway = ({ bridge, cidr }: BorderedNetwork): Expression =>
     concat(bridge, formatAddress(parseNetwork(cidr).gateway));
-  const hook = (at: string) => ({ type: 'filter', hook: at, prio: BEFORE_THE_WAKE_FILTER }) as const;
+  const hook = (at: string, prio = BEFORE_THE_WAKE_FILTER) => ({ type: 'filter', hook: at, prio }) as const;
   return {
     family: 'inet',
     name,
@@ -99,13 +142,16 @@ export const borderTable = (name: string, networks: readonly BorderedNetwork[]):
         elements: bridges(networks).map((bridge) => concat(bridge, bridge)),
       },
       gateways: { type: ['ifname', 'ipv4_addr'], elements: networks.map(gateway) },
+      networks: { type: 'ipv4_addr', ranges: true, elements: networks.map(({ cidr }) => network(cidr)) },
       masqueraded: { type: 'ipv4_addr', ranges: true, elements: leaving.map(({ cidr }) => network(cidr)) },
     },
     chains: {
       refuse: { rules: REFUSE },
       gateway: { rules: GATEWAY },
+      leaving: { rules: LEAVING },
+      prerouting: { hook: hook('prerouting', AFTER_DESTINATION_NAT), rules: ARRIVAL },
       forward: { hook: hook('forward'), rules: FORWARD },
-      input: { hook: hook('input'), rules: INPUT },
+      input: { hook: hook('input'), rules: inputRules(web) },
       postrouting: {
         hook: { type: 'nat', hook: 'postrouting', prio: SOURCE_NAT },
         rules: [[inSet(payload('ip', 'saddr'), 'masqueraded'), outside(OUT), { masquerade: null }]],

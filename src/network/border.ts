@@ -9,7 +9,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { Nftables } from '../kernel/index.ts';
 import { replacement } from './border-expressions.ts';
 import { borderTable } from './border-rules.ts';
-import type { BorderedNetwork } from './border-rules.ts';
+import type { BorderedNetwork, WebPort } from './border-rules.ts';
 
 const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
 
@@ -31,11 +31,11 @@ export class Border {
   }
 
   /**
-   * These are all networks from now on, in one transaction; connections that are open go on. The addresses of networks must not
+   * These are all networks, and ports of the web gateway, from now on, in one transaction; connections that are open go on. The addresses of networks must not
    * overlap. Throws `KernelError`.
    */
-  replace(networks: readonly BorderedNetwork[]): void {
-    this.#nft.run(replacement(borderTable(this.#table, networks)));
+  replace(networks: readonly BorderedNetwork[], web: readonly WebPort[] = []): void {
+    this.#nft.run(replacement(borderTable(this.#table, networks, web)));
   }
 
   /** Removes the rules: what the machine forwards is no more limited by them. */

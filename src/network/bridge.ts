@@ -5,6 +5,7 @@
  * ask for it by broadcast and hold their packets. The sentinel is a veth pair whose far end receives every such question; it is
  * always up, and so keeps the bridge up. The bridge stays when the daemon ends: applications go on.
  */
+import { readFileSync } from 'node:fs';
 import {
   NetlinkSocket,
   addAddress,
@@ -110,6 +111,8 @@ export class Bridge {
     ignoring('ENOBUFS', () =>
       setNeighbour(this.#netlink, { index: this.#index, address, mac, state: 'reachable' }),
     );
+    // A published port that leads back to who asks: translated by the bridge, its frames do not pass by this machine.
+    if (translatesFrames()) setLink(this.#netlink, link, { hairpin: true });
   }
 
   /** Whether a veth is connected. */
@@ -137,6 +140,17 @@ export class Bridge {
     ignoring('ESRCH', () => deleteRoute(this.#netlink, this.#unreachable()));
   }
 }
+
+const BRIDGE_FILTER = '/proc/sys/net/bridge/bridge-nf-call-iptables';
+
+/** Whether bridges have the rules of IP look at their frames (br_netfilter), as container engines let them. */
+const translatesFrames = (): boolean => {
+  try {
+    return readFileSync(BRIDGE_FILTER, 'utf8').trim() !== '0';
+  } catch {
+    return false;
+  }
+};
 
 const baseOf = ({
   address,

@@ -3,13 +3,15 @@
  *
  * A packet to a port on which the application listens, or of a connection it holds, passes; nobody owns the address, so the
  * kernel asks for it by ARP and holds the packet, and the question wakes the application. All others get the answer they
- * would get if it ran: a reset, or port unreachable. Those to an address that no application has are refused at once, since
+ * would get if it ran: a reset, or port unreachable. What comes from an address that it ignores and would wake it is dropped: it
+ * cannot be answered, and a reset would end a connection that is open. Those to an address that no application has are refused at once, since
  * the kernel is told to be far more patient than usual with an address that does not answer.
  */
 import { Nftables, isErrno } from '../kernel/index.ts';
 import type { NftCommand } from '../kernel/index.ts';
 import { formatAddress } from '../registry/index.ts';
 import type { Network as Cidr } from '../registry/index.ts';
+import { rangesOf } from './ignored.ts';
 
 export interface Endpoint {
   readonly protocol: 'tcp' | 'udp';
@@ -35,29 +37,38 @@ const FAMILY = 'inet';
 const payload = (protocol: string, field: string): Json => ({ payload: { protocol, field } });
 const match = (left: unknown, right: unknown): Json => ({ match: { op: '==', left, right } });
 const concat = (...parts: unknown[]): Json => ({ concat: parts });
-const DESTINATION = payload('ip', 'daddr');
-const SETS: Readonly<Record<string, readonly string[] | string>> = {
+const [SOURCE, DESTINATION] = [payload('ip', 'saddr'), payload('ip', 'daddr')];
+const SETS: Readonly<Record<string, Json>> = {
   /** The addresses of applications: packets to all others in the network are refused at once. */
-  known: 'ipv4_addr',
-  asleep: 'ipv4_addr',
-  tcp: ['ipv4_addr', 'inet_service'],
-  udp: ['ipv4_addr', 'inet_service'],
-  connections: ['ipv4_addr', 'inet_service', 'ipv4_addr', 'inet_service'],
+  known: { type: 'ipv4_addr' },
+  asleep: { type: 'ipv4_addr' },
+  tcp: { type: ['ipv4_addr', 'inet_service'] },
+  udp: { type: ['ipv4_addr', 'inet_service'] },
+  connections: { type: ['ipv4_addr', 'inet_service', 'ipv4_addr', 'inet_service'] },
+  /** Applications, asleep or not, and whom they ignore. */
+  ignored: { type: ['ipv4_addr', 'ipv4_addr'], flags: ['interval'] },
 };
 
 const reach = (protocol: 'tcp' | 'udp'): Json =>
   match(concat(DESTINATION, payload(protocol, 'dport')), `@${protocol}`);
 const established = match(
-  concat(payload('ip', 'saddr'), payload('tcp', 'sport'), DESTINATION, payload('tcp', 'dport')),
+  concat(SOURCE, payload('tcp', 'sport'), DESTINATION, payload('tcp', 'dport')),
   '@connections',
 );
 const protocolIs = (protocol: string): Json => match({ meta: { key: 'l4proto' } }, protocol);
 
+/** For a packet that would wake. */
+const REACHES: readonly (readonly Json[])[] = [
+  [match(concat(DESTINATION, SOURCE), '@ignored'), { drop: null }],
+  [{ accept: null }],
+];
+const REACHED = { goto: { target: 'reaches' } };
+
 /** The rules for a packet to an address that is asleep, in order. */
 const CHECK: readonly (readonly Json[])[] = [
-  [reach('tcp'), { accept: null }],
-  [reach('udp'), { accept: null }],
-  [established, { accept: null }],
+  [reach('tcp'), REACHED],
+  [reach('udp'), REACHED],
+  [established, REACHED],
   [protocolIs('tcp'), { reject: { type: 'tcp reset' } }],
   [protocolIs('udp'), { reject: { type: 'icmp', expr: 'port-unreachable' } }],
   [{ drop: null }],
@@ -67,6 +78,8 @@ const CHECK: readonly (readonly Json[])[] = [
 export interface KnownAddress {
   readonly address: string;
   readonly reachable?: Reachability | undefined;
+  /** Networks (CIDR) whose packets do not wake it. */
+  readonly ignored?: readonly string[];
 }
 
 export class WakeFilter {
@@ -99,17 +112,19 @@ export class WakeFilter {
       { add: { table: { family: FAMILY, name: table } } },
       { delete: { table: { family: FAMILY, name: table } } },
       { add: { table: { family: FAMILY, name: table } } },
-      ...Object.entries(SETS).map(([name, type]) => ({ add: { set: { ...own, name, type } } })),
-      { add: { chain: { ...own, name: 'check' } } },
+      ...Object.entries(SETS).map(([name, type]) => ({ add: { set: { ...own, name, ...type } } })),
+      ...['reaches', 'check'].map((name) => ({ add: { chain: { ...own, name } } })),
       ...['output', 'forward'].map(hook),
       // This machine, and all at once.
       this.#known('add', formatAddress(network.gateway), formatAddress(network.broadcast)),
+      ...REACHES.map((expr) => rule('reaches', expr)),
       ...CHECK.map((expr) => rule('check', expr)),
       // What this machine's own clients send to a published port is on its way to the loopback interface still.
       ...[nobody, sleeper].map((expr) => rule('output', expr)),
       ...[nobody, sleeper].map((expr) => rule('forward', [here, ...expr])),
-      ...known.flatMap(({ address, reachable }) => [
+      ...known.flatMap(({ address, reachable, ignored = [] }) => [
         this.#known('add', address),
+        ...this.#ignored('add', address, ignored),
         ...(reachable ? this.#commands('add', address, reachable) : []),
       ]),
     ]);
@@ -150,6 +165,18 @@ export class WakeFilter {
 
   #known(verb: 'add' | 'delete', ...elem: string[]): NftCommand {
     return { [verb]: { element: { family: FAMILY, table: this.#table, name: 'known', elem } } };
+  }
+
+  #ignored(verb: 'add' | 'delete', address: string, ignored: readonly string[]): NftCommand[] {
+    const elem = rangesOf(ignored).map((range) => concat(address, range));
+    if (elem.length === 0) return [];
+    return [{ [verb]: { element: { family: FAMILY, table: this.#table, name: 'ignored', elem } } }];
+  }
+
+  /** Packets from these networks (CIDR) do not wake the address any more; those from the ones before do. */
+  ignore(address: string, before: readonly string[], ignored: readonly string[]): void {
+    this.#delete(this.#ignored('delete', address, before));
+    this.#nft.run(this.#ignored('add', address, ignored));
   }
 
   /** The addresses are applications': packets to them are delivered, or held. */

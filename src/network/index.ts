@@ -2,6 +2,7 @@
 export { macOf } from './bridge.ts';
 export type { KnownAddress, Reachability } from './filter.ts';
 export { forward } from './border.ts';
+export type { Heard } from './heard.ts';
 export { preparePort } from './network.ts';
 export { PortGuard } from './port-guard.ts';
 export { Publisher } from './publish.ts';

@@ -12,12 +12,15 @@ import {
   setNeighbour,
   setNeighbourParameters,
 } from '../kernel/index.ts';
-import type { ArpQuestion, NetlinkSocket } from '../kernel/index.ts';
+import type { ArpQuestion, InetSocket, NetlinkSocket } from '../kernel/index.ts';
 import { Bridge, PATIENT_INSIDE, macOf } from './bridge.ts';
 import { WakeFilter } from './filter.ts';
 import type { KnownAddress, Reachability } from './filter.ts';
+import { isIgnored } from './ignored.ts';
 import { isReason } from './question.ts';
 import type { Asker } from './question.ts';
+
+const NO_ADDRESS = '0.0.0.0';
 
 /** The network side of an environment. */
 export interface Port {
@@ -59,6 +62,10 @@ export class Network {
   readonly #admitted = new Set<string>();
   readonly #connected = new Map<string, Port>();
   readonly #absent = new Map<string, Absent>();
+  /** By application: networks (CIDR) whose packets do not wake it. */
+  readonly #ignored = new Map<string, readonly string[]>();
+  /** The sockets of those who asked last, and when they were looked at, in nanoseconds. */
+  readonly #looked = new WeakMap<Port, { readonly at: bigint; readonly sockets: readonly InetSocket[] }>();
   #onWanted: (address: string) => void = () => undefined;
 
   /** Makes the bridge and its rules, or takes hold of them. Fails with `BAD_NETWORK`. */
@@ -69,9 +76,12 @@ export class Network {
       sentinel: `ass${instance}`,
       far: `asf${instance}`,
     });
-    this.#filter = this.#openFilter(`appshot_${instance}`, known);
-    for (const { address, reachable } of known)
+    const all = known.map((one) => ({ ...one, ignored: this.#withLoopback(one.ignored ?? []) }));
+    this.#filter = this.#openFilter(`appshot_${instance}`, all);
+    for (const { address, reachable, ignored } of all) {
       if (reachable) this.#absent.set(address, { reachable, askers: new Set() });
+      this.#ignored.set(address, ignored);
+    }
   }
 
   /** Without nf_tables every packet wakes; `appshot doctor` says so. */
@@ -94,21 +104,45 @@ export class Network {
     );
   }
 
-  #hear({ targetAddress, sourceAddress }: ArpQuestion): void {
+  #hear({ targetAddress, sourceAddress, at }: ArpQuestion): void {
     const absent = this.#absent.get(targetAddress);
-    if (!absent) return;
+    // Whoever has no address has no packet either: it asks whether this one is free.
+    if (!absent || sourceAddress === NO_ADDRESS) return;
     if (this.#connected.has(sourceAddress)) absent.askers.add(sourceAddress);
-    if (isReason(this.#asker(sourceAddress), targetAddress, absent.reachable)) this.#onWanted(targetAddress);
+    const asker = this.#asker(sourceAddress, at);
+    // This machine asks only for packets that have passed the rules, which know who is ignored.
+    if (asker.kind !== 'machine' && isIgnored(this.#ignored.get(targetAddress) ?? [], sourceAddress)) return;
+    if (isReason(asker, targetAddress, absent.reachable)) this.#onWanted(targetAddress);
   }
 
-  #asker(source: string): Asker {
+  #asker(source: string, at: bigint): Asker {
     const port = this.#connected.get(source);
-    if (port)
-      return {
-        kind: 'application',
-        sockets: listSockets(port.diagnosis, { protocol: 'tcp', family: 'both' }),
-      };
+    if (port) return { kind: 'application', sockets: this.#socketsOf(port, at) };
     return { kind: source === this.bridge.gateway && this.#filter ? 'machine' : 'stranger' };
+  }
+
+  /** As they are since a question came: whoever scans a network asks for all of its sleepers at once. */
+  #socketsOf(port: Port, since: bigint): readonly InetSocket[] {
+    const before = this.#looked.get(port);
+    if (before && before.at > since) return before.sockets;
+    const at = process.hrtime.bigint();
+    const sockets = listSockets(port.diagnosis, { protocol: 'tcp', family: 'both' });
+    this.#looked.set(port, { at, sockets });
+    return sockets;
+  }
+
+  /** Where programs of this machine reach an application through a published port, they become the gateway only later. */
+  #withLoopback(ignored: readonly string[]): readonly string[] {
+    return isIgnored(ignored, this.bridge.gateway) ? [...ignored, '127.0.0.0/8'] : ignored;
+  }
+
+  /** Packets from these networks (CIDR) do not wake the address, until it is forgotten. */
+  ignore(address: string, given: readonly string[]): void {
+    const before = this.#ignored.get(address) ?? [];
+    const ignored = this.#withLoopback(given);
+    if (before.join(' ') === ignored.join(' ')) return;
+    this.#filter?.ignore(address, before, ignored);
+    this.#ignored.set(address, ignored);
   }
 
   /** The address answers only to what `reachable` names from now on, as a sleeper's must. */
@@ -155,6 +189,8 @@ export class Network {
   forget(address: string): void {
     const absent = this.#absent.get(address);
     if (absent) this.#filter?.open(address, absent.reachable);
+    this.ignore(address, []);
+    this.#ignored.delete(address);
     this.#admitted.delete(address);
     this.#filter?.dismiss(address);
     this.#absent.delete(address);

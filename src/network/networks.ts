@@ -9,6 +9,7 @@ import type { NetlinkSocket } from '../kernel/index.ts';
 import { contains, parseAddress, parseNetwork } from '../registry/index.ts';
 import type { AddressRange, NetworkRecord } from '../registry/index.ts';
 import { Border, forward } from './border.ts';
+import type { WebPort } from './border-rules.ts';
 import type { KnownAddress, Reachability } from './filter.ts';
 import { Network } from './network.ts';
 import type { Port } from './network.ts';
@@ -23,6 +24,8 @@ export interface NetworksOptions {
   readonly log: Logger;
   /** The first is the daemon's own. */
   readonly plans: readonly NetworkPlan[];
+  /** Where this machine has a web gateway. */
+  readonly web?: readonly WebPort[];
   /** The addresses of the applications that there are already. */
   readonly known: readonly KnownAddress[];
 }
@@ -66,6 +69,7 @@ export class Networks {
         cidr: plan.cidr,
         outgoing: plan.outgoing,
       })),
+      this.#options.web,
     );
     if (members.some(({ plan }) => plan.outgoing)) forward();
   }
@@ -146,6 +150,11 @@ export class Networks {
   listen(onWanted: (address: string) => void): void {
     this.#onWanted = onWanted;
     for (const { network } of this.#members.values()) network.listen(onWanted);
+  }
+
+  /** Packets to an application from these networks (CIDR) do not wake it, as long as the address is known. */
+  ignore(address: string, ignored: readonly string[]): void {
+    this.of(address).ignore(address, ignored);
   }
 
   /** The address answers only to what `reachable` names from now on, as a sleeper's must. */

@@ -4,14 +4,23 @@
  * The rules see each frame that enters a bridge through an environment's veth, before the bridge learns from it. IPv4 passes with the
  * bound address as its source, ARP when it speaks for the bound address or, looking whether one is free, for none. Everything else is
  * dropped: other sources, IPv6, VLAN tags, other protocols, and whatever comes from an interface that is bound to nothing. So `bind`
- * comes before the veth joins its bridge, and `unbind` after it has left.
+ * comes before the veth joins its bridge, and `unbind` after it has left. The same table counts what an application was asked (heard.ts).
  */
-import { NetlinkSocket, Nftables, isErrno, listLinks } from '../kernel/index.ts';
+import {
+  NETLINK_NETFILTER,
+  NetlinkSocket,
+  Nftables,
+  isErrno,
+  listLinks,
+  listSetCounters,
+} from '../kernel/index.ts';
 import type { NftCommand, NftObject } from '../kernel/index.ts';
 import { ACCEPT, DROP, concat, jump, match, meta, payload, replacement } from './border-expressions.ts';
 import type { Table } from './border-expressions.ts';
+import { HEARD, HEARD_SETS, IGNORED, heardChains, heardElements, heardIn, ignoredElements } from './heard.ts';
+import type { Heard } from './heard.ts';
 
-const FAMILY = 'bridge';
+const FAMILY = 'bridge' as const;
 const IDENTITIES = 'identities';
 /** Before br_netfilter (0) shows packets of a bridge to the rules for routed ones, and before a bridge's other rules (-300, -200). */
 const PRIORITY = -350;
@@ -29,6 +38,8 @@ export interface Identity {
 export interface Binding extends Identity {
   /** Name of the outer end of an environment's veth. */
   readonly interface: string;
+  /** Networks (CIDR) whose packets do not count. */
+  readonly ignored?: readonly string[];
 }
 
 const PORT = meta('iifname');
@@ -38,7 +49,7 @@ const hasIdentity = (hardware: [string, string], address: [string, string]) =>
 const tableOf = (name: string, prefix: string, elements: readonly unknown[]): Table => ({
   family: FAMILY,
   name,
-  sets: { [IDENTITIES]: { type: ['ifname', 'ether_addr', 'ipv4_addr'], elements } },
+  sets: { [IDENTITIES]: { type: ['ifname', 'ether_addr', 'ipv4_addr'], elements }, ...HEARD_SETS },
   chains: {
     ports: {
       rules: [
@@ -67,12 +78,16 @@ const tableOf = (name: string, prefix: string, elements: readonly unknown[]): Ta
       hook: { type: 'filter', hook: 'input', prio: PRIORITY },
       rules: [[match(PORT, `${prefix}*`), match(RESERVED_GROUPS, '01:80:c2:00:00:00'), DROP]],
     },
+    ...heardChains(prefix, PRIORITY + 1),
   },
 });
 
 /** An application speaks for its address, and in a probe for none. */
 const elementsOf = ({ interface: port, address, mac }: Binding): unknown[] =>
   [address, NO_ADDRESS].map((one) => concat(port, mac, one));
+
+const heardOf = ({ interface: port, address }: Binding): unknown[] => heardElements(port, address);
+const ignoredOf = ({ interface: port, ignored = [] }: Binding): unknown[] => ignoredElements(port, ignored);
 
 /** What a listed set holds. */
 const bindingsIn = (listed: readonly NftObject[]): Binding[] =>
@@ -83,6 +98,7 @@ const bindingsIn = (listed: readonly NftObject[]): Binding[] =>
 
 export class PortGuard {
   readonly #nft: Nftables;
+  readonly #netlink: NetlinkSocket;
   readonly #table: string;
   readonly #bound: Map<string, Binding>;
 
@@ -109,9 +125,14 @@ export class PortGuard {
    */
   constructor(table: string, prefix: string) {
     this.#nft = new Nftables();
+    this.#netlink = NetlinkSocket.open(NETLINK_NETFILTER);
     this.#table = table;
     this.#bound = new Map(this.#found().map((binding) => [binding.interface, binding]));
-    this.#nft.run(replacement(tableOf(table, prefix, [...this.#bound.values()].flatMap(elementsOf))));
+    const bound = [...this.#bound.values()];
+    this.#nft.run([
+      ...replacement(tableOf(table, prefix, bound.flatMap(elementsOf))),
+      ...this.#change('add', HEARD, bound.flatMap(heardOf)),
+    ]);
   }
 
   #found(): Binding[] {
@@ -126,22 +147,36 @@ export class PortGuard {
     }
   }
 
-  #elements(verb: 'add' | 'delete', bindings: readonly Binding[]): NftCommand[] {
-    const elem = bindings.flatMap(elementsOf);
-    if (elem.length === 0) return [];
-    return [{ [verb]: { element: { family: FAMILY, table: this.#table, name: IDENTITIES, elem } } }];
+  #change(verb: 'add' | 'delete', name: string, elem: readonly unknown[]): NftCommand[] {
+    return elem.length === 0
+      ? []
+      : [{ [verb]: { element: { family: FAMILY, table: this.#table, name, elem } } }];
   }
 
-  /** From now on what the interface sends must be from this address and hardware address, and no more from those it had. */
-  bind(port: string, identity: Identity): void {
-    this.bindAll([{ interface: port, ...identity }]);
+  #elements(verb: 'add' | 'delete', bindings: readonly Binding[]): NftCommand[] {
+    return [
+      ...this.#change(verb, IDENTITIES, bindings.flatMap(elementsOf)),
+      ...this.#change(verb, HEARD, bindings.flatMap(heardOf)),
+      ...this.#change(verb, IGNORED, bindings.flatMap(ignoredOf)),
+    ];
+  }
+
+  /**
+   * From now on what the interface sends must be from this address and hardware address, and no more from those it had. What it hears
+   * is counted from 0, but for packets of networks that are ignored.
+   */
+  bind(port: string, identity: Identity, ignored: readonly string[] = []): void {
+    this.bindAll([{ interface: port, ...identity, ignored }]);
   }
 
   /** Binds many in one transaction. */
   bindAll(bindings: readonly Binding[]): void {
     const former = bindings.flatMap((one) => this.#bound.get(one.interface) ?? []);
     this.#nft.run([...this.#elements('delete', former), ...this.#elements('add', bindings)]);
-    for (const one of bindings) this.#bound.set(one.interface, one);
+    for (const one of bindings) {
+      this.#bound.delete(one.interface);
+      this.#bound.set(one.interface, one);
+    }
   }
 
   /** From now on nothing that the interface sends passes. Nothing happens when it is bound to nothing. */
@@ -152,9 +187,23 @@ export class PortGuard {
     this.#bound.delete(port);
   }
 
+  /** What those that are bound were asked so far, by address; of two with the same address the one that was bound last. */
+  heard(): Map<string, Heard> {
+    const counted = heardIn(
+      listSetCounters(this.#netlink, { family: FAMILY, table: this.#table, set: HEARD }),
+    );
+    return new Map(
+      [...this.#bound.values()].flatMap((one) => {
+        const heard = counted.get(one.interface);
+        return heard ? [[one.address, heard] as const] : [];
+      }),
+    );
+  }
+
   /** Removes the rules: what is on a bridge may send anything. */
   dispose(): void {
     this.#nft.run([{ delete: { table: { family: FAMILY, name: this.#table } } }]);
     this.#nft.close();
+    this.#netlink.close();
   }
 }

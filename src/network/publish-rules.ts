@@ -34,7 +34,7 @@ export interface Side {
 
 type Json = Readonly<Record<string, unknown>>;
 
-export const FAMILY = 'ip';
+const FAMILY = 'ip';
 /** At most this many places in a port's round; shares are rounded to it. */
 const LONGEST_ROUND = 256;
 /** Before connections are tracked, and before and after the standard places of translation (linux/netfilter_ipv4.h). */

@@ -1,6 +1,6 @@
-/** How many packets an application has received from outside, from its namespace's counters. Pure. */
+/** What an application has received, from its namespace's counters. Pure. */
 
-/** What /proc/PID/net/NAME says, all from the same moment. */
+/** What /proc/PID/net/NAME says. */
 export interface Counters {
   readonly snmp: string;
   /** Empty where the kernel has no IPv6. */
@@ -8,11 +8,28 @@ export interface Counters {
   readonly dev: string;
 }
 
-/** `InReceives` of snmp: what reached the IPv4 layer, so not the ARP questions for others. */
-const received = (snmp: string): number => {
-  const [names = '', values = ''] = snmp.split('\n').filter((line) => line.startsWith('Ip:'));
-  const column = names.split(/\s+/).indexOf('InReceives');
-  return Number(values.split(/\s+/)[column] ?? 0);
+/** What /proc/PID/net/snmp says of a protocol under one of its names; 0 when it does not know the name. */
+const reader = (snmp: string, protocol: string): ((name: string) => number) => {
+  const [names = '', values = ''] = snmp.split('\n').filter((line) => line.startsWith(`${protocol}:`));
+  const [columns, numbers] = [names.split(' '), values.split(' ')];
+  return (name) => Number(numbers[columns.indexOf(name)] ?? 0);
+};
+
+export interface Datagrams {
+  /** To ports at which nobody listens, from outside. */
+  readonly closed: number;
+  /** To ports at which somebody does, from anywhere, as they are read. */
+  readonly delivered: number;
+}
+
+/** UDP over IPv4. */
+export const datagramsIn = (snmp: string): Datagrams => {
+  const [udp, icmp] = [reader(snmp, 'Udp'), reader(snmp, 'IcmpMsg')];
+  // Each one that the application sends to a closed port of its own comes back to it as ICMP "unreachable".
+  return {
+    closed: udp('NoPorts') - icmp('InType3'),
+    delivered: udp('InDatagrams') + udp('RcvbufErrors'),
+  };
 };
 
 /** The same of IPv6, without what its neighbours' kernels say to everybody. */
@@ -35,4 +52,4 @@ const receivedBy = (dev: string, name: string): number => {
 
 /** A chain's talk with itself over loopback, which is of both kinds, does not count. */
 export const packetsFromOutside = ({ snmp, snmp6, dev }: Counters): number =>
-  Math.max(0, received(snmp) + received6(snmp6) - receivedBy(dev, 'lo'));
+  Math.max(0, reader(snmp, 'Ip')('InReceives') + received6(snmp6) - receivedBy(dev, 'lo'));

@@ -146,11 +146,17 @@ describe.each([true, false])('with br_netfilter %s', (on) => {
     expect(await attempt(machine, foreign.address)).toBe('10.30.0.1');
   });
 
-  test('applications of different networks do not', async () => {
-    expect(await attempt(one, foreign.address)).toBe(REFUSED);
-    expect(await attempt(foreign, one.address)).toBe(REFUSED);
-    expect(await answersTo(one, foreign.address, PORT)).toBe(PROHIBITED);
-  });
+  test.each([true, false])(
+    'applications of different networks do not, where the machine forwards: %s',
+    async (forwards) => {
+      machine.setForwarding(forwards);
+      expect(await attempt(one, foreign.address)).toBe(REFUSED);
+      expect(await attempt(foreign, one.address)).toBe(REFUSED);
+      expect(await answersTo(one, foreign.address, PORT)).toBe(PROHIBITED);
+      expect(await attempt(one, other.address)).toBe(one.address);
+      machine.setForwarding(true);
+    },
+  );
 
   test('applications of different networks reach each other through a published port', async () => {
     expect(await attempt(one, '10.20.0.1', PUBLISHED)).toBe(one.address);
@@ -159,8 +165,22 @@ describe.each([true, false])('with br_netfilter %s', (on) => {
 
   test('the outside is reached with the address of this machine, from a network that may', async () => {
     expect(await attempt(foreign, OUTSIDER)).toBe(MACHINE_OUTSIDE);
-    expect(await attempt(one, OUTSIDER)).toBe(REFUSED);
-    expect(await answersTo(one, OUTSIDER, PORT)).toBe(PROHIBITED);
+    for (const forwards of [false, true]) {
+      machine.setForwarding(forwards);
+      // Of these the machine knows one, and no way to the other.
+      for (const address of [OUTSIDER, '198.51.100.1']) {
+        expect(await attempt(one, address)).toBe(REFUSED);
+        expect(await answersTo(one, address, PORT)).toBe(PROHIBITED);
+      }
+    }
+  });
+
+  test('who asks a neighbour by way of the gateway reaches it', async () => {
+    const route = { destination: other.address, prefix: 32, type: 'unicast', metric: 0 } as const;
+    const byGateway = { ...route, gateway: '10.20.0.1', index: one.port.innerLink };
+    kernel.addRoute(one.netlink, byGateway);
+    expect(await attempt(one, other.address)).toBe(one.address);
+    kernel.deleteRoute(one.netlink, byGateway);
   });
 });
 

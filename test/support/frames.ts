@@ -19,7 +19,7 @@ const checksum = (hex: string): string => {
 };
 
 /** An IPv4 packet. `payload` is hexadecimal, of whole 16-bit words. */
-export const ipv4 = (from: string, to: string, protocol: number, payload: string): string => {
+const ipv4 = (from: string, to: string, protocol: number, payload: string): string => {
   const head = `4500${u16(20 + payload.length / 2)}0000000040${protocol.toString(16).padStart(2, '0')}`;
   return `${head}${checksum(`${head}0000${ip(from)}${ip(to)}`)}${ip(from)}${ip(to)}${payload}`;
 };
