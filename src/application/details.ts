@@ -66,13 +66,8 @@ export const detailsOf = async (
   };
 };
 
-/** What the scheduler measured last. */
-export interface Activity {
-  /** Cores. */
-  readonly cpu: number | null;
-  readonly packets: number | null;
-  readonly idleSeconds: number | null;
-}
+/** What the scheduler measured last, and decided. */
+export type Activity = Pick<TopRow, 'cpu' | 'packets' | 'idleSeconds' | 'priority' | 'requests' | 'decision'>;
 
 export const topRow = (
   record: ApplicationRecord,

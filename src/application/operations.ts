@@ -28,7 +28,7 @@ export interface Begun {
 
 /** How an operation is to be done, where there is a choice, and where the application runs. */
 export type Wishes = Partial<
-  Pick<Work, 'memory' | 'retention' | 'force' | 'closeConnections' | 'graceMs'>
+  Pick<Work, 'memory' | 'retention' | 'force' | 'closeConnections' | 'graceMs' | 'firm'>
 > & {
   environment?: Environment | undefined;
 };
@@ -130,6 +130,8 @@ const takenOf = (work: Work, at: number): Omit<SleepResult, 'state'> => ({
 /** Puts a running application to sleep. When it fails it runs on. */
 export const sleep = async (begun: Begun): Promise<SleepResult> => {
   const { work, plan: way, at } = begun;
+  const { environment } = work;
+  const held = environment ? work.house.memoryOf(environment.id) : 0;
   try {
     await takeSteps(work, way);
   } catch (error) {
@@ -138,7 +140,7 @@ export const sleep = async (begun: Begun): Promise<SleepResult> => {
   }
   const result = { ...takenOf(work, at), state: 'asleep' as const };
   const record = await work.house.registry
-    .update(work.record.aid, { operation: null, step: null, data: { lastSleep: result } })
+    .update(work.record.aid, { operation: null, step: null, data: { lastSleep: result, held } })
     .catch((err: unknown) => {
       // It sleeps, whether or not there is room for saying how long that took.
       work.house.log.error({ err, aid: work.record.aid }, 'the outcome of a sleep could not be kept');

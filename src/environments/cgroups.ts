@@ -172,17 +172,35 @@ export class Cgroups {
   }
 
   usage(id: string): CgroupUsage {
-    const stat = readText(join(this.#unified, id, 'cpu.stat')) ?? '';
     const processes = this.processes(id);
     const old = this.#v1.memory;
     const memory = readText(
       old ? join(old, id, 'memory.usage_in_bytes') : join(this.#unified, id, 'memory.current'),
     );
     return {
-      cpuMicroseconds: Number(/^usage_usec (\d+)/m.exec(stat)?.[1] ?? 0),
+      cpuMicroseconds: this.cpu(id),
       memory: memory === undefined ? residentBytes(processes) : Number(memory),
       tasks: processes.length,
     };
+  }
+
+  /**
+   * Bytes of memory that would be free without the processes of a group: no cache of files. As the kernel charges them to the group, or where
+   * it does not count for it, what is resident. Source: cgroup-v2.rst and cgroup-v1/memory.rst of the kernel, "memory.stat".
+   */
+  held(id: string): number {
+    const old = this.#v1.memory;
+    const stat = readText(old ? join(old, id, 'memory.stat') : join(this.#unified, id, 'memory.stat'));
+    if (stat === undefined) return residentBytes(this.processes(id));
+    const [anonymous, shared] = old ? ['total_rss', 'total_shmem'] : ['anon', 'shmem'];
+    const bytes = (name: string): number => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(stat)?.[1] ?? 0);
+    return bytes(anonymous) + bytes(shared);
+  }
+
+  /** Microseconds of CPU time of a group so far. */
+  cpu(id: string): number {
+    const stat = readText(join(this.#unified, id, 'cpu.stat')) ?? '';
+    return Number(/^usage_usec (\d+)/m.exec(stat)?.[1] ?? 0);
   }
 
   /** Resolves when `cgroup.events` of a group says so: the kernel tells of each change of that file. */

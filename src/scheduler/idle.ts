@@ -4,9 +4,7 @@
  * An application is idle while it receives no packets and uses no CPU to speak of: a share that timers and garbage
  * collectors of a waiting program stay below.
  */
-
-/** Of one core. */
-const BUSY_SHARE = 0.02;
+import { TUNING } from './policy/index.ts';
 
 export interface Sample {
   /** Milliseconds on a clock that never jumps. */
@@ -33,12 +31,9 @@ export const observe = (before: Observation | undefined, sample: Sample): Observ
   const elapsed = sample.at - before.sample.at;
   if (elapsed <= 0) return before;
   const cpu = (sample.cpuMicroseconds - before.sample.cpuMicroseconds) / 1000 / elapsed;
-  const active = cpu > BUSY_SHARE || sample.packets !== before.sample.packets;
+  const active = cpu > TUNING.busyCores || sample.packets !== before.sample.packets;
   return { sample, activeAt: active ? sample.at : before.activeAt, cpu };
 };
-
-/** Seconds that it has been idle. */
-export const idleSeconds = ({ sample, activeAt }: Observation): number => (sample.at - activeAt) / 1000;
 
 /** How often to sample, in milliseconds, for the shortest idle time that matters, in seconds. */
 export const sampleInterval = (shortest: number): number =>

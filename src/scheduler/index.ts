@@ -1,3 +1,7 @@
-/** The scheduler: when an application is put to sleep by itself. Pure policy, fed by sensors. */
-export { idleSeconds } from './idle.ts';
+/**
+ * The scheduler: what runs, what is frozen in memory, what sleeps, and how many instances a service has. `policy/` decides, and is pure; the rest
+ * sees and acts.
+ */
+export { Arrivals } from './arrivals.ts';
+export type { Loads, SiteLoad } from './loads.ts';
 export { Scheduler } from './scheduler.ts';

@@ -1,118 +1,180 @@
 /**
- * The scheduler: samples what runs and puts to sleep what has been idle for as long as its specification says.
+ * The scheduler: looks at what there is, lets the policy decide, and carries it out.
  *
- * It samples only applications that have an idle time, as often as the shortest of them asks for; without any it does nothing.
+ *     sensors, roster, gateway -> census -> decide -> orders -> events, operations
+ *
+ * It looks when time alone may lead to another decision, when samples are due, when a request waits, and when an application has changed; looks
+ * that come close to each other become one.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import type { Applications } from '../application/index.ts';
-import type { Logger } from '../common/index.ts';
-import { AppShotError } from '../common/index.ts';
-import type { CgroupUsage } from '../environments/index.ts';
+import type { Activity, Applications, House, Templates } from '../application/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
-import { idleSeconds, observe, sampleInterval } from './idle.ts';
-import type { Observation, Sample } from './idle.ts';
-import { packetsFromOutside } from './packets.ts';
+import { Census } from './census.ts';
+import { sampleInterval } from './idle.ts';
+import type { Loads } from './loads.ts';
+import { MachineSensor } from './machine.ts';
+import { USUAL_PRIORITY } from './member.ts';
+import type { Member } from './member.ts';
+import { Orders } from './orders.ts';
+import { NOTHING, decide } from './policy/index.ts';
+import type { Memory } from './policy/index.ts';
+import { Sensors } from './sensors.ts';
+import type { Gauges } from './sensors.ts';
 
-/** Milliseconds before an application that could not be put to sleep is tried again. */
-const RETRY_MS = 5000;
+/** Milliseconds between two looks at least; a first request is looked at at once. */
+const APART_MS = 5;
+/** How often samples are taken, in ms, while nobody in memory has an idle time. */
+const UNHURRIED_MS = 5000;
+/** Of the time, for taking samples at most. */
+const SAMPLING_SHARE = 0.02;
+/** How often the gateway is asked what it measured, in ms. */
+const LOADS_MS = 1000;
 
 export interface SchedulerOptions {
+  readonly house: Pick<House, 'roster' | 'emit' | 'log'>;
   readonly applications: Applications;
-  readonly usage: (environment: string) => CgroupUsage;
-  readonly log: Logger;
+  readonly templates: Templates;
+  /** Where requests are measured, if anywhere. */
+  readonly loads?: (() => Promise<Loads>) | undefined;
+  readonly gauges: Gauges;
+  /** What all applications may have together, in bytes; all that the machine has when left out. */
+  readonly memory?: number | undefined;
 }
 
 export class Scheduler {
-  readonly #applications: Applications;
-  readonly #usage: SchedulerOptions['usage'];
-  readonly #log: Logger;
-  readonly #observations = new Map<string, Observation>();
-  readonly #notBefore = new Map<string, number>();
+  readonly #options: SchedulerOptions;
+  readonly #census: Census;
+  readonly #sensors: Sensors;
+  readonly #machine: MachineSensor;
+  readonly #orders: Orders;
+  readonly #waiting = new Map<string, number>();
+  #memory: Memory = NOTHING;
+  #loadsAt = -Infinity;
+  #sampledAt = -Infinity;
+  /** What looking at everybody took, in ms. */
+  #samplingTook = 0;
+  #lookedAt = -Infinity;
   #timer: NodeJS.Timeout | undefined;
-  #closed = false;
+  #timerAt = Infinity;
+  #isOpen = false;
 
-  constructor({ applications, usage, log }: SchedulerOptions) {
-    this.#applications = applications;
-    this.#usage = usage;
-    this.#log = log;
+  constructor(options: SchedulerOptions) {
+    const { house, applications, templates, gauges, memory } = options;
+    this.#options = options;
+    this.#census = new Census(house.roster);
+    this.#sensors = new Sensors({ applications, gauges, house });
+    this.#machine = new MachineSensor(memory);
+    const { members } = this.#census;
+    this.#orders = new Orders({ house, applications, templates, members, done: () => this.#lookSoon() });
   }
 
-  /** Takes a sample of a running application now. */
-  sample(record: ApplicationRecord): Observation | undefined {
-    const environment = this.#applications.environment(record.aid);
-    if (!environment || record.state !== 'running') {
-      this.#observations.delete(record.aid);
-      return undefined;
+  /** Begins to decide: when everything is as an earlier daemon left it. */
+  open(): void {
+    this.#isOpen = true;
+    this.#options.applications.admitBy((aid) => this.#asked(aid));
+    this.#options.house.roster.onChange(() => this.#lookSoon());
+    this.#lookSoon();
+  }
+
+  /** A packet asks for a sleeper. */
+  #asked(aid: string): void {
+    if (!this.#waiting.has(aid)) this.#waiting.set(aid, performance.now());
+    if (performance.now() - this.#lookedAt >= APART_MS) this.#look();
+    else this.#lookSoon();
+  }
+
+  #lookSoon(): void {
+    this.#lookAt(Math.max(performance.now(), this.#lookedAt + APART_MS));
+  }
+
+  #lookAt(at: number): void {
+    if (!this.#isOpen || at >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => this.#look(), Math.max(0, at - performance.now()));
+  }
+
+  #look(): void {
+    clearTimeout(this.#timer);
+    this.#timerAt = Infinity;
+    if (!this.#isOpen) return;
+    const now = performance.now();
+    this.#lookedAt = now;
+    this.#census.refresh(now, this.#orders.doing);
+    const awake = [...this.#census.members.values()].filter(isInMemory);
+    const sampleAt = this.#sample(now, awake);
+    const loadsAt = this.#askGateway(now, awake);
+    const next = this.#decide(now);
+    this.#lookAt(Math.min(now + next, sampleAt, loadsAt));
+  }
+
+  /** Takes samples when they are due, and of whoever has none. Returns when the next are. */
+  #sample(now: number, awake: readonly Member[]): number {
+    const limits = awake.map(({ freezeAfter, sleepAfter }) => freezeAfter ?? sleepAfter ?? Infinity);
+    const shortest = Math.min(...limits);
+    const wanted = shortest === Infinity ? UNHURRIED_MS : sampleInterval(shortest / 1000);
+    const every = Math.max(wanted, this.#samplingTook / SAMPLING_SHARE);
+    if (now >= this.#sampledAt + every) {
+      for (const member of awake) this.#sensors.sample(member);
+      this.#samplingTook = performance.now() - now;
+      this.#sampledAt = now;
+    } else for (const member of awake) if (!member.observation) this.#sensors.sample(member);
+    return awake.length === 0 ? Infinity : this.#sampledAt + every;
+  }
+
+  /** Returns when to ask again. */
+  #askGateway(now: number, awake: readonly Member[]): number {
+    const { loads, house } = this.#options;
+    if (!loads || !awake.some(({ record }) => record.spec.sites?.length)) return Infinity;
+    if (now >= this.#loadsAt + LOADS_MS) {
+      this.#loadsAt = now;
+      loads()
+        .then((measured) => this.#census.hear(measured))
+        .catch((err: unknown) => house.log.warn({ err }, 'the gateway does not tell what it measured'));
     }
-    const observation = observe(
-      this.#observations.get(record.aid),
-      this.#read(environment.id, environment.pid),
-    );
-    this.#observations.set(record.aid, observation);
-    return observation;
+    return this.#loadsAt + LOADS_MS;
   }
 
-  #read(environment: string, pid: number): Sample {
-    const text = (name: string): string => readFileSync(`/proc/${pid}/net/${name}`, 'utf8');
-    const snmp6 = existsSync(`/proc/${pid}/net/snmp6`) ? text('snmp6') : '';
+  /** Returns the milliseconds after which time alone may lead to another decision. */
+  #decide(now: number): number {
+    const { members } = this.#census;
+    for (const aid of this.#waiting.keys()) {
+      const state = members.get(aid)?.state;
+      if (state !== 'asleep' && state !== 'sleeping') this.#waiting.delete(aid);
+    }
+    const services = this.#census.services(now);
+    const waiting = Array.from(this.#waiting, ([aid, since]) => ({ aid, since }));
+    let used = 0;
+    for (const { memoryBytes } of members.values()) used += memoryBytes;
+    const machine = this.#machine.read(now, used);
+    const view = { now, machine, applications: members, services, waiting };
+    const { decisions, memory, next } = decide(this.#memory, view);
+    this.#memory = memory;
+    for (const decision of decisions) {
+      if (decision.kind === 'admit' && decision.aid !== null) this.#waiting.delete(decision.aid);
+      this.#orders.carryOut(decision, services.get(decision.service)?.template ?? null);
+    }
+    return next;
+  }
+
+  /** What an application does, looked at now, and what was decided about it last. */
+  activity(record: ApplicationRecord): Activity {
+    const member = this.#census.members.get(record.aid);
+    const observation = member && this.#sensors.sample(member);
     return {
-      at: performance.now(),
-      packets: packetsFromOutside({ snmp: text('snmp'), snmp6, dev: text('dev') }),
-      cpuMicroseconds: this.#usage(environment).cpuMicroseconds,
+      cpu: observation?.cpu ?? null,
+      packets: observation?.sample.packets ?? null,
+      idleSeconds: observation ? (performance.now() - observation.activeAt) / 1000 : null,
+      priority: record.spec.policy?.priority ?? USUAL_PRIORITY,
+      requests: member?.requestsOpen ?? null,
+      decision: member?.decision ?? null,
     };
   }
 
-  /** Looks again now, and from now on: call it when an application has begun to run. */
-  async look(): Promise<void> {
-    clearTimeout(this.#timer);
-    if (this.#closed) return;
-    const running = (await this.#applications.list()).filter(
-      ({ state, spec }) => state === 'running' && spec.idle !== undefined,
-    );
-    for (const record of running) this.#consider(record);
-    this.#forget(new Set(running.map(({ aid }) => aid)));
-    if (running.length === 0 || this.#isClosed()) return;
-    const shortest = Math.min(...running.map(({ spec }) => spec.idle ?? Infinity));
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.look(), sampleInterval(shortest));
-  }
-
-  #isClosed(): boolean {
-    return this.#closed;
-  }
-
-  #consider(record: ApplicationRecord): void {
-    try {
-      const observation = this.sample(record);
-      if (!observation || idleSeconds(observation) < (record.spec.idle ?? Infinity)) return;
-      if ((this.#notBefore.get(record.aid) ?? 0) > performance.now()) return;
-      this.#notBefore.set(record.aid, performance.now() + RETRY_MS);
-      void this.#putToSleep(record);
-    } catch (err) {
-      this.#log.debug({ err, aid: record.aid }, 'a sample failed: the application is on its way out');
-    }
-  }
-
-  async #putToSleep({ aid, name }: ApplicationRecord): Promise<void> {
-    try {
-      await this.#applications.sleep(aid);
-      this.#notBefore.delete(aid);
-    } catch (error) {
-      const expected = error instanceof AppShotError && error.spec.kind === 'mistake';
-      this.#log[expected ? 'info' : 'error'](
-        { err: error, aid, name },
-        'an idle application was not put to sleep',
-      );
-    }
-  }
-
-  #forget(running: ReadonlySet<string>): void {
-    for (const aid of this.#notBefore.keys()) if (!running.has(aid)) this.#notBefore.delete(aid);
-    for (const aid of this.#observations.keys()) if (!running.has(aid)) this.#observations.delete(aid);
-  }
-
+  /** Decides nothing any more. */
   close(): void {
-    this.#closed = true;
+    this.#isOpen = false;
     clearTimeout(this.#timer);
   }
 }
+
+const isInMemory = ({ state }: Member): boolean => state === 'running' || state === 'frozen';

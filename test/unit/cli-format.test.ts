@@ -72,6 +72,7 @@ describe('what is printed', () => {
   });
 
   it('shows use', () => {
+    const noUse = { cpu: null, memory: null, tasks: null, packets: null, idleSeconds: null, requests: null };
     const row = {
       aid: '01J',
       name: 'web',
@@ -81,11 +82,14 @@ describe('what is printed', () => {
       tasks: 3,
       packets: 9,
       idleSeconds: 90,
+      priority: 50,
+      requests: 2,
+      decision: { at: 'T', what: 'wake', reason: 'asked' },
     } as const;
-    const none = { cpu: null, memory: null, tasks: null, packets: null, idleSeconds: null };
+    const none = { ...noUse, decision: null };
     const lines = formatTop([row, { ...row, ...none, state: 'asleep' }]).split('\n');
-    expect(lines[1]).toMatch(/^web +running +50\.0% +1 KiB +3 +9 +1\.5m$/);
-    expect(lines[2]).toMatch(/^web +asleep( +-){5}$/);
+    expect(lines[1]).toMatch(/^web +running +50 +50\.0% +1 KiB +3 +9 +2 +1\.5m +wake: asked$/);
+    expect(lines[2]).toMatch(/^web +asleep +50( +-){7}$/);
   });
 
   it('shows lines and events', () => {

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { idleSeconds, observe, sampleInterval } from '../../src/scheduler/idle.ts';
+import { observe, sampleInterval } from '../../src/scheduler/idle.ts';
 import type { Observation, Sample } from '../../src/scheduler/idle.ts';
-import { packetsFromOutside } from '../../src/scheduler/packets.ts';
+import { datagramsIn, packetsFromOutside } from '../../src/scheduler/packets.ts';
+
+const idleSeconds = ({ sample, activeAt }: Observation): number => (sample.at - activeAt) / 1000;
 
 /** Observes samples of [milliseconds, packets, CPU in milliseconds]. */
 const after = (...samples: readonly (readonly [number, number, number])[]): Observation => {
@@ -108,5 +110,30 @@ describe('packets from outside', () => {
     expect(packetsFromOutside({ snmp: snmp(40), snmp6: '', dev: dev(10) })).toBe(30);
     expect(packetsFromOutside({ snmp: snmp(40), snmp6: '', dev: dev(41) })).toBe(0);
     expect(packetsFromOutside({ snmp: '', snmp6: '', dev: '' })).toBe(0);
+  });
+});
+
+describe('datagrams', () => {
+  const udp = (values: string, unreachable?: number): string => `Ip: Forwarding
+Ip: 2
+${unreachable === undefined ? 'IcmpMsg: InType0\nIcmpMsg: 9' : `IcmpMsg: InType0 InType3\nIcmpMsg: 9 ${unreachable}`}
+Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors
+Udp: ${values}
+UdpLite: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors
+UdpLite: 99 99 99 99 99
+`;
+
+  it('are delivered when they are read, or come faster than they are', () => {
+    expect(datagramsIn(udp('5 0 3 40 2')).delivered).toBe(7);
+  });
+
+  it('go to closed ports, but for those that an application sends to its own', () => {
+    expect(datagramsIn(udp('0 8 0 0 0')).closed).toBe(8);
+    expect(datagramsIn(udp('0 8 0 0 0', 8)).closed).toBe(0);
+    expect(datagramsIn(udp('0 20 0 0 0', 8)).closed).toBe(12);
+  });
+
+  it('are none where nothing is said', () => {
+    expect(datagramsIn('')).toEqual({ closed: 0, delivered: 0 });
   });
 });

@@ -43,14 +43,30 @@ export const mouldOf = async (house: House, template: TemplateRecord): Promise<M
 const nameOf = (base: string, number: number): string =>
   `${base.slice(0, LONGEST_NAME - String(number).length - 1).replace(/-+$/, '')}-${number}`;
 
-const specOf = ({ manifest, facts }: Mould, name: string, service: CloneRequest['service']): ChainSpec => {
+const specOf = (
+  { manifest, facts }: Mould,
+  name: string,
+  { service, network }: Pick<CloneRequest, 'service' | 'network'>,
+): ChainSpec => {
   const { aid: _aid, address: _address, ...spec } = specBeside(manifest.application.spec, service);
   const own = facts.overrides.memory === 'duplicate' ? { memory: 'copy' as const } : {};
-  return { ...spec, ...own, name, hostname: name, rules: facts.rules, links: facts.links };
+  const place = network === undefined ? {} : { network };
+  return { ...spec, ...own, ...place, name, hostname: name, rules: facts.rules, links: facts.links };
 };
 
+/** How a clone comes to be. */
+export interface Making {
+  /** By the scheduler, which removes it again when it is not needed. */
+  readonly made?: boolean;
+}
+
 /** A clone before it has an address. */
-const registrationOf = (house: House, mould: Mould, spec: ChainSpec, instance: number): Registration => {
+const registrationOf = (
+  house: House,
+  mould: Mould,
+  spec: ChainSpec,
+  { number: instance, made = false }: Making & { readonly number: number },
+): Registration => {
   const { template, manifest, facts } = mould;
   const { name } = spec;
   const shared = sharedPaths(facts);
@@ -67,23 +83,26 @@ const registrationOf = (house: House, mould: Mould, spec: ChainSpec, instance: n
         rootPid: manifest.processes.root,
         shown: manifest.application.shown,
         ...(shared.length > 0 && { shared }),
+        ...(made && { made }),
       },
     },
   };
 };
 
+type Wishes = Pick<CloneRequest, 'count' | 'name' | 'service' | 'network'>;
+
 /** Several names cannot be one name; a single clone may be called as the user likes. */
 export const register = async (
   house: House,
   mould: Mould,
-  { count, name, service }: Pick<CloneRequest, 'count' | 'name' | 'service'>,
+  { count, name, service, network, made }: Wishes & Making,
 ): Promise<ApplicationRecord[]> => {
   const { template } = mould;
   const first = await house.registry.countInstances(template.id, count);
   const registrations = Array.from({ length: count }, (_, index) => {
     const number = first + index;
     const own = count === 1 && name !== undefined ? name : nameOf(name ?? template.name, number);
-    return registrationOf(house, mould, specOf(mould, own, service), number);
+    return registrationOf(house, mould, specOf(mould, own, { service, network }), { number, made });
   });
   const [one] = registrations;
   if (!one) return [];

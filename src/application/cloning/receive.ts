@@ -16,12 +16,15 @@ export const receiveTemplate = async (
   house: House,
   manifest: Manifest,
   image: (name: string) => string,
-  wanted: string | undefined,
+  wanted: { readonly name?: string | undefined; readonly network?: string | undefined },
 ): Promise<TemplateRecord> => {
   const { facts } = templateIn(manifest) ?? {};
   if (!facts || manifest.tree === null) throw new Error(`${manifest.id} is no template`);
   const [id, snapshot] = [newId(), newId()];
-  const name = wanted ?? facts.name;
+  const name = wanted.name ?? facts.name;
+  const { application } = manifest;
+  const spec =
+    wanted.network === undefined ? application.spec : { ...application.spec, network: wanted.network };
   try {
     const files = { tree: manifest.tree, snapshot: manifest.id, foreign: true };
     const entries = await makeTemplateFiles(house, id, files);
@@ -32,7 +35,13 @@ export const receiveTemplate = async (
     const { path, digest, bytes } = await house.store.create(snapshot, async (images) => {
       for (const { name: file } of manifest.files)
         copyFileSync(image(file), join(images, file.slice('images/'.length)));
-      return { ...manifest, aid: id, parent: null, template: { ...facts, name } };
+      return {
+        ...manifest,
+        aid: id,
+        parent: null,
+        application: { ...application, spec },
+        template: { ...facts, name },
+      };
     });
     const template = { id, name, createdAt: new Date().toISOString(), snapshot, instances: 0, data: {} };
     const { takenAt, tree } = manifest;

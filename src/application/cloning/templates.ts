@@ -13,7 +13,7 @@ import type { Applications } from '../applications.ts';
 import type { House } from '../context.ts';
 import { originOf } from '../identity.ts';
 import { bringUpAll, mouldOf, register } from './clone.ts';
-import type { Mould } from './clone.ts';
+import type { Making, Mould } from './clone.ts';
 import { createTemplate, removeTemplateFiles } from './create.ts';
 import { replicate } from './replicate.ts';
 
@@ -103,13 +103,13 @@ export class Templates {
 
   /**
    * New applications from a template (figure 9); they run unless they are to sleep. All of them, or none. Fails with
-   * `TEMPLATE_NOT_FOUND`, `NAME_TAKEN`, `ADDRESSES_EXHAUSTED`, `NO_SPACE`, `HOOK_FAILED`, and as a wake does.
+   * `TEMPLATE_NOT_FOUND`, `NETWORK_NOT_FOUND`, `NAME_TAKEN`, `ADDRESSES_EXHAUSTED`, `NO_SPACE`, `HOOK_FAILED`, and as a wake does.
    */
-  clone(nameOrId: string, request: CloneRequest): Promise<CloneView[]> {
+  clone(nameOrId: string, request: CloneRequest & Making): Promise<CloneView[]> {
     return this.#nameFullDisk(this.#clone(nameOrId, request), 'cloning');
   }
 
-  async #clone(nameOrId: string, request: CloneRequest): Promise<CloneView[]> {
+  async #clone(nameOrId: string, request: CloneRequest & Making): Promise<CloneView[]> {
     const { id } = await this.find(nameOrId);
     const house = this.#house;
     // The template is there until its clones are registered, and from then on they keep it.

@@ -19,15 +19,18 @@ const cell = (value: number | null, format: (value: number) => string = String):
 
 export const formatTop = (rows: readonly TopRow[]): string =>
   formatTable(
-    ['NAME', 'STATE', 'CPU', 'MEMORY', 'TASKS', 'PACKETS', 'IDLE'],
-    rows.map(({ name, state, cpu, memory, tasks, packets, idleSeconds }) => [
+    ['NAME', 'STATE', 'PRIO', 'CPU', 'MEMORY', 'TASKS', 'PACKETS', 'REQUESTS', 'IDLE', 'LAST DECISION'],
+    rows.map(({ name, state, priority, cpu, memory, tasks, packets, requests, idleSeconds, decision }) => [
       name,
       state,
+      String(priority),
       cell(cpu, (cores) => `${(cores * 100).toFixed(1)}%`),
       cell(memory, formatSize),
       cell(tasks),
       cell(packets),
+      cell(requests),
       cell(idleSeconds, formatDuration),
+      decision === null ? '-' : `${decision.what}: ${decision.reason}`,
     ]),
   );
 

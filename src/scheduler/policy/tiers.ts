@@ -62,7 +62,7 @@ export const ease = (round: Round): number => {
 const NO_LIMIT = Infinity;
 
 /** Milliseconds of idleness after which it sleeps. */
-export const sleepLimit = (app: Application, note: Note | undefined, easing: number): number =>
+const sleepLimit = (app: Application, note: Note | undefined, easing: number): number =>
   app.sleepAfter === null ? NO_LIMIT : app.sleepAfter * (1 + ((note?.patience ?? 1) - 1) * easing);
 
 /**
