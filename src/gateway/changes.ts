@@ -35,6 +35,9 @@ const slotChange = (before: Pool, after: Pool, index: number): Order => {
   const [oldWeight, weight] = [old && weightOf(before, index), weightOf(after, index)];
   if (oldWeight !== weight)
     (weight > 0 || old === undefined ? give : take).push(`set server ${server} weight ${weight}`);
+  // Takes the idle connections from one that gets no more requests: to close them when it sleeps would wake it.
+  if (old !== undefined && oldWeight !== weight && weight === 0)
+    take.push(`set server ${server} state maint`, `set server ${server} state ready`);
   if (before.concurrency !== after.concurrency || old === undefined)
     give.push(`set maxconn server ${server} ${after.concurrency}`);
   if (old === undefined) give.push(`set server ${server} state ready`);

@@ -16,6 +16,10 @@ import { weightOf } from './pools.ts';
 
 export const MASTER_SOCKET = 'master.sock';
 export const WORKER_SOCKET = 'worker.sock';
+/** Keeps the times of the last answers. */
+export const ANSWERS = 'answers';
+/** Knows how many connections at each server have become WebSockets. */
+export const TUNNELS = 'tunnels';
 /** What workers are shut into. */
 export const EMPTY = 'empty';
 
@@ -50,6 +54,19 @@ const GLOBAL = ({ directory, user }: Frame): string[] => [
   '  ssl-default-bind-options ssl-min-ver TLSv1.2',
 ];
 
+/**
+ * What the averages of HAProxy's own counters cannot tell: answers one by one, several thousand of them; and the connections that are WebSockets,
+ * which count as requests as long as they are open.
+ */
+const MEASUREMENTS = [
+  `ring ${ANSWERS}`,
+  '  format raw',
+  '  maxlen 128',
+  '  size 262144',
+  `backend ${TUNNELS}`,
+  '  stick-table type string len 64 size 100k expire 1h store conn_cur',
+];
+
 const page = (status: number, line: string): string =>
   `  http-error status ${status} content-type text/plain string "${line}\\n"`;
 
@@ -67,6 +84,10 @@ const DEFAULTS = [
   '  timeout tunnel 24h',
   '  retries 2',
   '  option redispatch 1',
+  // An instance that is removed breaks off what it was asked; another one is asked what may be asked twice.
+  '  retry-on conn-failure empty-response',
+  // Told at the head of each answer, not at its end.
+  '  option logasap',
   // At a reload a client's idle connection gets one more answer, with "close", instead of being closed under its next request.
   '  option idle-close-on-response',
   page(400, 'the request is not valid HTTP'),
@@ -107,6 +128,10 @@ const UNKNOWN = 'unless { var(txn.pool) -m found }';
 const FRONTEND = (plan: Frame['plan']): string[] => [
   'frontend web',
   ...bindLines(plan),
+  `  log ring@${ANSWERS} format raw local0`,
+  // Pool, wall clock, milliseconds of the answer (-1: none came).
+  '  log-format "%b %[date(0,ms)] %Tr"',
+  '  http-request disable-l7-retry unless METH_GET or { method HEAD } or { method OPTIONS }',
   `  http-request set-var(txn.pool) base,concat(/),map_beg(${MAP})`,
   `  http-request set-var(txn.path) path,concat(/) ${UNKNOWN}`,
   `  http-request set-var(txn.host) req.hdr(host),host_only,rtrim(.),lower ${UNKNOWN}`,
@@ -118,6 +143,8 @@ const FRONTEND = (plan: Frame['plan']): string[] => [
   '  http-request set-header X-Forwarded-For %[src]',
   `  http-request set-header X-Forwarded-Proto ${scheme(plan)}`,
   '  http-request del-header Forwarded',
+  '  http-response set-var(txn.server) srv_name',
+  `  http-response track-sc0 var(txn.pool),concat(/,txn.server) table ${TUNNELS} if { status 101 }`,
   '  use_backend %[var(txn.pool)]',
 ];
 
@@ -132,13 +159,13 @@ const serverLine = (pool: Pool, index: number): string => {
 const backendLines = (pool: Pool): string[] => [
   `backend ${pool.name}`,
   '  balance leastconn',
-  '  default-server weight 100 pool-purge-delay 1s',
+  '  default-server weight 100 pool-purge-delay 250ms',
   ...pool.slots.map((_, index) => serverLine(pool, index)),
 ];
 
 /** The part that only a reload changes, when the shape of the pools stays. */
 export const frameText = (frame: Frame): string =>
-  [...GLOBAL(frame), ...DEFAULTS, ...FRONTEND(frame.plan), ''].join('\n');
+  [...GLOBAL(frame), ...MEASUREMENTS, ...DEFAULTS, ...FRONTEND(frame.plan), ''].join('\n');
 
 export const configText = (frame: Frame, pools: readonly Pool[]): string =>
   frameText(frame) + pools.flatMap(backendLines).join('\n') + '\n';

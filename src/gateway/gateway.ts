@@ -20,7 +20,7 @@ import type { Digest, GatewayPlan } from './plan.ts';
 import { layOut, place } from './pools.ts';
 import type { Pool } from './pools.ts';
 import { command } from './runtime.ts';
-import { SHOW_STAT, parseStat, statisticsOf } from './stats.ts';
+import { measure, statisticsOf } from './stats.ts';
 import type { ServiceStatistics } from './stats.ts';
 
 export interface GatewayOptions {
@@ -96,10 +96,10 @@ export class Gateway {
         if (master === undefined || running === undefined) throw new Error('HAProxy does not run');
         const { workers } = await master.proc();
         const newestFirst = workers.toSorted((one, other) => one.reloads - other.reloads);
-        const rows = await Promise.all(
-          newestFirst.map(async ({ pid }) => parseStat(await master.ask(`@!${pid} ${SHOW_STAT}`))),
+        const measured = await Promise.all(
+          newestFirst.map(({ pid }) => measure((question) => master.ask(`@!${pid} ${question}`))),
         );
-        return statisticsOf(running.content.pools, rows);
+        return statisticsOf(running.content.pools, measured, Date.now());
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         throw new AppShotError('GATEWAY_FAILED', { reason }, { cause: error });

@@ -6,6 +6,7 @@
  * a backend is an address and a port, and one that is asleep answers late.
  */
 export { Gateway } from './gateway.ts';
+export { HAPROXY } from './master.ts';
 export type { GatewayOptions } from './gateway.ts';
 export { siteFault } from './plan.ts';
 export type { Backend, GatewayPlan, Listen, Site } from './plan.ts';

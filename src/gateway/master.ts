@@ -10,11 +10,13 @@ import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { AppShotError, readJson, writeAtomically } from '../common/index.ts';
-import { start } from '../exec/index.ts';
+import { run, start } from '../exec/index.ts';
 import { MASTER_SOCKET } from './config.ts';
 import { ask, parseProc } from './runtime.ts';
 import type { Proc } from './runtime.ts';
 
+/** `appshot setup` installs it there. */
+export const HAPROXY = '/usr/sbin/haproxy';
 export const CONFIG = 'haproxy.cfg';
 const LOG = 'haproxy.log';
 const RECORD = 'gateway.json';
@@ -36,11 +38,20 @@ const startTimeOf = (pid: number): number | undefined => {
   }
 };
 
-/** HAProxy's first complaint in the log from `offset` on. */
-const complaint = async (directory: string, offset: number): Promise<string> => {
-  const log = (await readFile(join(directory, LOG), 'latin1').catch(() => '')).slice(offset);
+const complaintIn = (log: string): string => {
   const alert = /^\[ALERT\]\s+\(\d+\) : (.*)$/m.exec(log)?.[1];
   return alert ?? log.trim().split('\n').at(-1) ?? '';
+};
+
+/** HAProxy's first complaint in the log from `offset` on. */
+const complaint = async (directory: string, offset: number): Promise<string> =>
+  complaintIn((await readFile(join(directory, LOG), 'latin1').catch(() => '')).slice(offset));
+
+/** Asks again, aloud: that a port is in use is not said by a quiet one. */
+const complaintAloud = async (program: string, directory: string): Promise<string> => {
+  const options = { cwd: directory, acceptExit: [1], timeoutMs: TERM_MS };
+  const said = await run(program, ['-f', CONFIG], options).catch(() => undefined);
+  return complaintIn(said?.stderr ?? '');
 };
 
 const failure = (reason: string, cause?: unknown): AppShotError =>
@@ -83,7 +94,7 @@ export class Master {
       await master.#until(({ workers }) => workers.length > 0);
     } catch (error) {
       await master.stop(0);
-      throw failure(await complaint(directory, 0), error);
+      throw failure((await complaint(directory, 0)) || (await complaintAloud(program, directory)), error);
     }
     return master;
   }

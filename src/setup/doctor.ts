@@ -6,6 +6,7 @@ import { defaultEngineDir } from '../criu/index.ts';
 import { cgroupChecks } from './doctor/cgroups.ts';
 import { engineChecks } from './doctor/engine.ts';
 import type { Finding } from './doctor/finding.ts';
+import { gatewayChecks } from './doctor/gateway.ts';
 import { kernelChecks } from './doctor/kernel-features.ts';
 import { machineChecks } from './doctor/machine.ts';
 import { networkChecks } from './doctor/network.ts';
@@ -17,7 +18,14 @@ export interface DoctorOptions {
   readonly dataDir?: string;
 }
 
-const CHECKS = [...machineChecks, ...kernelChecks, ...networkChecks, ...cgroupChecks, ...engineChecks];
+const CHECKS = [
+  ...machineChecks,
+  ...kernelChecks,
+  ...networkChecks,
+  ...cgroupChecks,
+  ...engineChecks,
+  ...gatewayChecks,
+];
 
 /** All findings, in a fixed order. Never throws: what could not be looked at is a finding too. Takes about half a second. */
 export const doctor = async ({

@@ -4,7 +4,7 @@
  * apt is asked only for what dpkg does not have, and its lists are renewed only when it cannot install from those it has.
  */
 import { run } from '../exec/index.ts';
-import { withoutServices } from './services.ts';
+import { keepFromStarting, withoutServices } from './services.ts';
 import type { Report } from './steps.ts';
 
 /**
@@ -57,6 +57,13 @@ export const missingAmong = (needed: readonly string[], printed: string): string
   return needed.filter((name) => !installed.has(name));
 };
 
+/** What would take the ports of the web gateway, when the machine is started the next time. */
+const SERVICES: ReadonlyMap<string, string> = new Map([
+  ['caddy', 'caddy'],
+  ['haproxy', 'haproxy'],
+  ['nginx-light', 'nginx'],
+]);
+
 const missingPackages = async (needed: readonly string[]): Promise<string[]> => {
   // Exit code 1 says that dpkg does not know one of the names; that one is then missing from the output.
   const { stdout } = await run(
@@ -92,5 +99,6 @@ export const installMissing = async (needed: readonly string[], report: Report):
       await install(missing);
     });
   });
+  await keepFromStarting(missing.flatMap((name) => SERVICES.get(name) ?? []));
   return missing;
 };

@@ -161,7 +161,7 @@ describe('the configuration', () => {
         const slots = content.pools.reduce((sum, { slots: { length } }) => sum + length, 0);
         const text = configText({ directory, user: 'haproxy', plan }, content.pools);
         expect(text.match(/^ {2}server /gm)?.length).toBe(slots);
-        expect(text.match(/^[a-z]+/gm)?.slice(3)).toEqual(content.pools.map(() => 'backend'));
+        expect(text.match(/^[a-z]+/gm)?.slice(5)).toEqual(content.pools.map(() => 'backend'));
         expect(mapText(content.places).trimEnd().split('\n').filter(Boolean)).toHaveLength(plan.sites.length);
       }),
     );
@@ -211,6 +211,8 @@ describe('changes', () => {
       'add map sites.map b/ p',
       'del map sites.map a/',
       'set server p/s0 weight 0',
+      'set server p/s0 state maint',
+      'set server p/s0 state ready',
     ]);
   });
 });

@@ -4,7 +4,7 @@ import type { Backend } from '../../src/gateway/index.ts';
 import { layOut, place, weightOf } from '../../src/gateway/pools.ts';
 import type { Pool } from '../../src/gateway/pools.ts';
 import { parseProc } from '../../src/gateway/runtime.ts';
-import { parseStat, statisticsOf } from '../../src/gateway/stats.ts';
+import { parseAnswers, parseStat, parseTunnels, statisticsOf } from '../../src/gateway/stats.ts';
 
 const backend = (name: string, awake = true): Backend => ({ name, address: '10.10.0.2', port: 80, awake });
 const services = (all: Record<string, readonly Backend[]>) =>
@@ -100,18 +100,33 @@ describe('measurements', () => {
 
   it('are those of the worker that serves; what goes on in others is added', () => {
     const [pool, other] = layOut([], services({ shop: [backend('one')], idle: [] }), () => `q${made++}`);
-    const now = parseStat(
+    const rows = parseStat(
       `${head}\nweb,FRONTEND,,9,,,9,,,,,,\n${pool?.name}/s0,x,,,,,,,,,,,\n${pool?.name},s0,0,1,10,2,5,,0,1,7,9,\n${pool?.name},BACKEND,3,1,10,2,5,4,6,1,7,9,\n`,
     );
     const before = parseStat(`${head}\n${pool?.name},BACKEND,0,2,500,0,1,0,0,100,100,100,\n`);
+    const now = {
+      rows,
+      answers: parseAnswers(
+        `${pool?.name} 6000 100\n${pool?.name} 7500 10\n${other?.name} 9000 7\n${pool?.name} 9000 -1\n`,
+      ),
+      tunnels: parseTunnels(`# table: tunnels\n0x7f: key=${pool?.name}/s0 use=1 exp=86398982 conn_cur=1\n`),
+    };
+    const older = { rows: before, answers: parseAnswers(`${pool?.name} 8000 20`), tunnels: new Map() };
     const pools = [pool, other].filter((one) => one !== undefined);
-    const [shop, idle] = statisticsOf(pools, [now, before]);
+    const [shop, idle] = statisticsOf(pools, [now, older], 10_000);
     expect(shop).toMatchObject({
       ...{ service: 'shop', requestsPerSecond: 6, sessions: 3, queue: 3, requests: 10 },
       ...{ queueMs: 6, connectMs: 1, responseMs: 7, totalMs: 9, connectErrors: 2, serverErrors: 4 },
-      backends: [{ name: 'one', requestsPerSecond: 5, sessions: 1, totalMs: 9 }],
+      recent: { answers: 2, responseMs: 15 },
+      backends: [{ name: 'one', requestsPerSecond: 5, sessions: 1, open: 0, totalMs: 9 }],
     });
-    expect(idle).toMatchObject({ service: 'idle', requests: 0, totalMs: 0, backends: [] });
+    expect(idle).toMatchObject({
+      service: 'idle',
+      recent: { answers: 1, responseMs: 7 },
+      requests: 0,
+      totalMs: 0,
+      backends: [],
+    });
   });
 
   it("name the master's workers", () => {

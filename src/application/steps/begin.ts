@@ -24,6 +24,7 @@ import type { House, Work } from '../context.ts';
 import { identityOf, originOf, placesOf, sharedOf, withFilesBeneath } from '../identity.ts';
 import { memoryMounts } from '../memory.ts';
 import { shownOf } from '../provision.ts';
+import { ignoredBy } from '../sleepers.ts';
 import type { ApplicationRecord } from '../../registry/index.ts';
 import type { ApplicationPaths } from '../../snapshots/index.ts';
 import type { Places } from '../../templates/index.ts';
@@ -134,13 +135,17 @@ export const root: Executor = {
 export const identity: Executor = {
   run: async (work) => {
     const { address } = work.record;
-    const { cidr, gateway } = work.house.networks.of(address).bridge;
+    const { networks } = work.house;
+    const { cidr, gateway } = networks.of(address).bridge;
+    const ignored = ignoredBy(work.record);
+    networks.ignore(address, ignored);
     environmentOf(work).giveAddress({
       address,
       prefix: cidr.prefix,
       gateway,
       gatewayMac: macOf(gateway),
       mac: macOf(address),
+      ignored,
     });
   },
 };

@@ -47,6 +47,8 @@ const lookAtNetwork = (work: Work): { reachable: Reachable; inFlight: number; un
  */
 export const settle: Executor = {
   run: async (work) => {
+    // The gateway's requests go elsewhere where they can, and its idle connections are closed while that wakes nobody.
+    if (work.record.spec.sites) await work.house.roster.told();
     const end = performance.now() + SETTLE.patience;
     let now = lookAtNetwork(work);
     while (now.inFlight + now.unsent > 0 && performance.now() < end) {

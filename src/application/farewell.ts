@@ -1,0 +1,30 @@
+/** How an instance with sites leaves: nobody asks it any more, and what it was asked is answered, as far as that does not take long. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { networkUse } from '../resources/index.ts';
+import { environmentOf } from './context.ts';
+import type { Work } from './context.ts';
+import { networkOf } from './roster.ts';
+
+/** How long requests under way may take, a WebSocket for example; and how often to look. In ms. */
+const PATIENCE_MS = 1000;
+const INTERVAL_MS = 5;
+
+/** How many connections the gateway has to it, idle ones too, which it closes as soon as it knows. */
+const askedBy = (work: Work, gateway: string): number => {
+  const ports = new Set(work.record.spec.sites?.map(({ port }) => port));
+  const { connections } = networkUse(environmentOf(work).diagnosis);
+  return connections.filter(({ localPort, remote }) => remote === gateway && ports.has(localPort)).length;
+};
+
+/**
+ * Resolves when the gateway has no more connections to it, after two seconds at the latest. What is still asked then is broken off
+ * when its processes end.
+ */
+export const farewell = async (work: Work): Promise<void> => {
+  const { house, record } = work;
+  if (!house.gateway || !record.spec.sites?.length) return;
+  await house.roster.told();
+  const { gateway } = house.networks.named(networkOf(record)).bridge;
+  for (const end = performance.now() + PATIENCE_MS; performance.now() < end; await pause(INTERVAL_MS))
+    if (askedBy(work, gateway) === 0) return;
+};
