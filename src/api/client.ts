@@ -19,6 +19,7 @@ import type {
   WakeRequest,
 } from './history.ts';
 import type { NetworkRequest, NetworkView } from './networks.ts';
+import type { PortsView } from './ports.ts';
 import type { FoundTranslation, MapView, TranslationType } from './map.ts';
 import { PATHS, VERSION_HEADER } from './paths.ts';
 import type { Operation } from './paths.ts';
@@ -302,6 +303,12 @@ export class Client {
     options: CallOptions = {},
   ): Promise<NetworkView> {
     return this.#call('createNetwork', { ...options, body });
+  }
+
+  /** Of all applications, unless one is named. */
+  ports(app?: string, options: CallOptions = {}): Promise<PortsView> {
+    checkApp(app);
+    return this.#call('listPorts', { ...options, query: { app } });
   }
 
   async removeNetwork(network: string, options: CallOptions = {}): Promise<void> {

@@ -8,6 +8,7 @@ export * from './read-config.ts';
 export * from './routes.ts';
 export * from './schemas.ts';
 export * from './networks.ts';
+export * from './ports.ts';
 export * from './templates.ts';
 export * from './transfers.ts';
 export * from './version.ts';

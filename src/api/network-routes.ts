@@ -1,7 +1,8 @@
-/** The part of the HTTP API that makes networks. */
+/** The part of the HTTP API that makes networks, and shows what is published. */
 import { createRoute, z } from '@hono/zod-openapi';
 import { NetworkRequest, NetworkView } from './networks.ts';
 import { PATHS } from './paths.ts';
+import { PortsView } from './ports.ts';
 import { body, errors, json } from './route-parts.ts';
 
 const params = z.object({
@@ -11,7 +12,19 @@ const params = z.object({
     .openapi({ param: { name: 'network', in: 'path' }, example: 'blue' }),
 });
 
+const PortsQuery = z.object({
+  /** Only what leads to this application: a name or an AID. */
+  app: z.string().min(1).max(64).optional(),
+});
+
 export const networkRoutes = {
+  listPorts: createRoute({
+    ...PATHS.listPorts,
+    operationId: 'listPorts',
+    summary: 'Published ports with the instances behind them, and the connections that are translated now',
+    request: { query: PortsQuery },
+    responses: { 200: json(PortsView, 'The ports and connections'), ...errors },
+  }),
   listNetworks: createRoute({
     ...PATHS.listNetworks,
     operationId: 'listNetworks',

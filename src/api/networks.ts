@@ -53,6 +53,10 @@ export const PublishSpec = z
     /** Of this machine; all of its addresses when left out. */
     address: z.ipv4().optional(),
   })
+  // As whoever listens says it.
+  .overwrite(({ address, ...everywhere }) =>
+    address === undefined || address === '0.0.0.0' ? everywhere : { ...everywhere, address },
+  )
   .openapi('PublishSpec');
 export type PublishSpec = z.infer<typeof PublishSpec>;
 
@@ -66,6 +70,15 @@ export const SiteSpec = z
         /^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
         'give a host name in lower case',
       ),
+    /** The part of the site, with what is below it; all of it when left out. */
+    path: z
+      .string()
+      .max(1024)
+      .regex(
+        /^(?:\/|(?:\/[A-Za-z0-9._~%@-]+)+\/?)$/,
+        'give a path of letters, digits and any of . _ ~ % @ -, such as /api',
+      )
+      .optional(),
     /** Of the application. */
     port: portNumber,
   })
@@ -83,10 +96,10 @@ export const PolicySpec = z
     priority: z.number().int().min(0).max(100).default(50),
     /** Seconds without requests after which its processes are frozen in memory, before it sleeps. */
     freeze: seconds.optional(),
-    /** How many instances of the service there are, running or not, and what further ones are cloned from. */
+    /** How many instances of the service are awake at least, asked or not, how many there are at most, and what further ones are cloned from. */
     instances: z
       .strictObject({
-        min: z.number().int().min(0).max(1000).default(1),
+        min: z.number().int().min(0).max(1000).default(0),
         max: z.number().int().min(1).max(1000),
         template: z.string().optional(),
       })
@@ -115,12 +128,13 @@ export interface Flaw {
   readonly reason: string;
 }
 
-const isEverywhere = ({ address = '0.0.0.0' }: PublishSpec): boolean => address === '0.0.0.0';
-
 const collide = (one: PublishSpec, other: PublishSpec): boolean =>
   one.port === other.port &&
   one.protocol === other.protocol &&
-  (isEverywhere(one) || isEverywhere(other) || one.address === other.address);
+  (one.address === undefined || other.address === undefined || one.address === other.address);
+
+/** The name of a site: two that have the same are one. */
+export const siteName = ({ host, path = '' }: SiteSpec): string => `${host}${path.replace(/\/$/, '')}`;
 
 /** The first item that says again what one before it has said. */
 const findRepeated = <T>(list: readonly T[], isSame: (one: T, other: T) => boolean): number =>
@@ -144,8 +158,9 @@ export const findFlaw = ({ publish = [], sites = [], policy, idle }: Parts): Fla
   const twice = publish[port];
   if (twice !== undefined)
     return { path: ['publish', port], reason: `the port ${twice.port}/${twice.protocol} is there twice` };
-  const site = findRepeated(sites, (one, other) => one.host === other.host);
+  const site = findRepeated(sites, (one, other) => siteName(one) === siteName(other));
   const again = sites[site];
-  if (again !== undefined) return { path: ['sites', site], reason: `the host ${again.host} is there twice` };
+  if (again !== undefined)
+    return { path: ['sites', site], reason: `the host ${siteName(again)} is there twice` };
   return policy && findPolicyFlaw(policy, idle);
 };

@@ -38,6 +38,7 @@ export const PATHS = {
   pushTemplate: { method: 'post', path: '/v1/templates/{template}/push' },
   listNetworks: { method: 'get', path: '/v1/networks' },
   createNetwork: { method: 'post', path: '/v1/networks' },
+  listPorts: { method: 'get', path: '/v1/ports' },
   removeNetwork: { method: 'delete', path: '/v1/networks/{network}' },
   events: { method: 'get', path: '/v1/events' },
   top: { method: 'get', path: '/v1/top' },

@@ -95,18 +95,23 @@ export const readPublish = (text: string): PublishSpec[] => {
 /** A site whose port may still be that of what is published. */
 export interface SiteWords {
   readonly host: string;
+  readonly path?: string | undefined;
   readonly port?: number | undefined;
 }
 
 /**
- * `HOST:PORT` or `HOST`.
+ * `HOST[/PATH][:PORT]`.
  *
  * @throws Error with the reason
  */
 export const readSite = (text: string): SiteWords => {
-  const [, host, port] = /^([^:/]+)(?::(\d{1,15}))?$/.exec(text) ?? [];
+  const [, host, path, port] = /^([^:/]+)(\/[^:]*)?(?::(\d{1,15}))?$/.exec(text) ?? [];
   if (host === undefined) throw new Error(`'${text}' is not HOST:PORT, such as shop.example:8080`);
-  return port === undefined ? { host } : { host, port: Number(port) };
+  return {
+    host,
+    ...(path === undefined ? {} : { path }),
+    ...(port === undefined ? {} : { port: Number(port) }),
+  };
 };
 
 /**
@@ -114,11 +119,12 @@ export const readSite = (text: string): SiteWords => {
  *
  * @throws Error with the reason
  */
-export const completeSite = ({ host, port }: SiteWords, publish: readonly PublishSpec[]): SiteSpec => {
-  if (port !== undefined) return { host, port };
+export const completeSite = ({ host, path, port }: SiteWords, publish: readonly PublishSpec[]): SiteSpec => {
+  const place = path === undefined ? { host } : { host, path };
+  if (port !== undefined) return { ...place, port };
   const targets = new Set(publish.filter(({ protocol }) => protocol === 'tcp').map(({ target }) => target));
   const [target] = targets;
   if (target === undefined || targets.size > 1)
     throw new Error(`say which port of the application serves it, such as ${host}:8080`);
-  return { host, port: target };
+  return { ...place, port: target };
 };

@@ -2,7 +2,7 @@
  * The words of the HTTP API, the command line and `appshot.yaml`, as schemas: checked where they enter, typed from there on.
  */
 import { z } from '@hono/zod-openapi';
-import { PolicySpec, PublishSpec, SiteSpec } from './networks.ts';
+import { NetworkName, PolicySpec, PublishSpec, SiteSpec, findFlaw } from './networks.ts';
 
 /** A host name label (RFC 1123): also a valid application and process name. */
 export const Name = z
@@ -109,7 +109,7 @@ export const ChainSpec = z
     hostname: Name.optional(),
     address: z.ipv4().optional(),
     /** The network that it belongs to; `default` when left out. */
-    network: Name.optional(),
+    network: NetworkName.optional(),
     /** The group of instances that it is one of: one name, one published port, one site. Its own name when left out. */
     service: Name.optional(),
     /** Ports of this machine that lead to it. */
@@ -140,6 +140,10 @@ export const ChainSpec = z
         drop: z.array(z.string().regex(/^[A-Z_]+$/)).default([]),
       })
       .default({ add: [], drop: [] }),
+  })
+  .superRefine((spec, context) => {
+    const flaw = findFlaw(spec);
+    if (flaw) context.addIssue({ code: 'custom', path: flaw.path, message: flaw.reason });
   })
   .openapi('ChainSpec');
 export type ChainSpec = z.infer<typeof ChainSpec>;
@@ -301,6 +305,12 @@ export const TopRow = z
     tasks: z.number().nullable(),
     packets: z.number().nullable(),
     idleSeconds: z.number().nullable(),
+    /** 0 to 100; who has less gives way. */
+    priority: z.number(),
+    /** Requests under way, as the web gateway counts them; those that were open when a sleeper fell asleep. */
+    requests: z.number().nullable(),
+    /** The last decision of the scheduler about it: what, and why. */
+    decision: z.object({ at: z.string(), what: z.string(), reason: z.string() }).nullable(),
   })
   .openapi('TopRow');
 export type TopRow = z.infer<typeof TopRow>;

@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi';
 import { AppView, MemoryChoice, Name, RulesSource } from './schemas.ts';
 import { SnapshotId } from './history.ts';
+import { NetworkName } from './networks.ts';
 
 /** What is done with a resource in each clone (figure 8). */
 export const RESOURCE_CLASSES = [
@@ -115,6 +116,8 @@ export const CloneRequest = z
     name: Name.optional(),
     /** They become instances of this service, and serve what its instances publish. */
     service: Name.optional(),
+    /** They belong to this network; to that of the template's source when left out. */
+    network: NetworkName.optional(),
     memory: MemoryChoice.optional(),
     /** They only sleep: the first packet wakes each. */
     asleep: z.boolean().default(false),

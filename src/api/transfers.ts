@@ -36,6 +36,8 @@ const outward = {
 const inward = {
   /** Its own name when left out. */
   name: ChainSpec.shape.name.optional(),
+  /** The network that it belongs to, or that clones of the template will; the one that it had when left out. */
+  network: ChainSpec.shape.network,
   /** A public Ed25519 key in PEM; what is not signed with its other half is refused. */
   verify: path.optional(),
   ...secret,

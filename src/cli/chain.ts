@@ -4,7 +4,6 @@ import {
   ChainSpec,
   completeSite,
   explain,
-  findFlaw,
   PolicySpec,
   readConfig,
   readLink,
@@ -179,13 +178,6 @@ const toFlag = (path: readonly PropertyKey[]): string => {
   return FLAGS[field] ?? FLAGS[`${field}.${part}`] ?? `--${field}`;
 };
 
-/** What the file and the options say may each be right and not fit together. */
-const checked = (spec: ChainSpec): ChainSpec => {
-  const flaw = findFlaw(spec);
-  if (flaw === undefined) return spec;
-  throw usage(`${toFlag(flaw.path)}: ${flaw.reason}`);
-};
-
 /**
  * The whole description: the file, if any, with the options over it.
  *
@@ -194,7 +186,7 @@ const checked = (spec: ChainSpec): ChainSpec => {
 export const buildChain = async (options: RunOptions, words: readonly string[]): Promise<ChainSpec> => {
   const spec = combine(await readBase(options, words), options);
   const result = ChainSpec.safeParse(spec, { error: explain });
-  if (result.success) return checked(result.data);
+  if (result.success) return result.data;
   const { path = [], message } = result.error.issues[0] ?? {};
   if (path[0] === 'name') throw new AppShotError('BAD_NAME', { name: spec.name });
   throw usage(`${toFlag(path)}: ${message}`);

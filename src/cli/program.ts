@@ -9,6 +9,7 @@ import { addHistoryVerbs } from './verbs/history.ts';
 import { addMachineVerbs } from './verbs/machine.ts';
 import { addNetworkVerbs } from './verbs/networks.ts';
 import { addMapVerb } from './verbs/map.ts';
+import { addPortsVerb } from './verbs/ports.ts';
 import { addSchemaVerb } from './verbs/schema.ts';
 import { addRunVerb } from './verbs/run.ts';
 import { addSnapshotVerbs } from './verbs/snapshots.ts';
@@ -43,6 +44,7 @@ const buildProgram = (): Command => {
   addTransferVerbs(program);
   addTemplateVerbs(program);
   addNetworkVerbs(program);
+  addPortsVerb(program);
   addEventsVerb(program);
   addTopVerb(program);
   addDaemonVerb(program);

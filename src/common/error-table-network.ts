@@ -72,6 +72,18 @@ export const NETWORK_ERRORS = {
     'the web gateway does not work: {reason}',
     'see docs/gateway.md; the end of its log is in the gateway directory',
   ),
+  GATEWAY_OFF: mistake(
+    409,
+    1,
+    'the site {site} cannot be served: this daemon has no web gateway',
+    'start the daemon with --http 80',
+  ),
+  SITE_TAKEN: mistake(
+    409,
+    1,
+    'the site {site} cannot be served: {owner} has it',
+    'choose another host name or path, or make both instances of one service',
+  ),
   BAD_SITE: mistake(400, 2, 'the site {host} cannot be served: {reason}', 'see docs/gateway.md'),
   BAD_CERTIFICATE: mistake(
     422,

@@ -3,7 +3,8 @@
  *
  * Text is taken as bytes, one a character (latin1), so that what others wrote stays as it is in whatever encoding. Lines belong to the
  * block only when both of its ends are there with no other mark between them; of a block that somebody cut the marks go and the lines
- * stay, as nobody can tell whose they are.
+ * stay, as nobody can tell whose they are. A name that a line outside of all blocks has keeps its
+ * meaning: the block goes without it.
  */
 export interface HostsEntry {
   readonly address: string;
@@ -34,6 +35,19 @@ const blockOf = ({ begin, end }: Marks, entries: readonly HostsEntry[]): string[
 /** A line without its end, and without blanks that somebody left there. */
 const bare = (line: string): string => line.replace(/[ \t\r\n]+$/, '');
 
+/** The names in lines that are in no block: another daemon's names come and go. */
+const namesIn = (lines: readonly string[]): Set<string> => {
+  const names = new Set<string>();
+  let inBlock = false;
+  for (const line of lines) {
+    const [mark] = MARK.exec(bare(line)) ?? [];
+    if (mark !== undefined) inBlock = mark.startsWith('# BEGIN');
+    const words = (line.split('#')[0] ?? '').trim().split(/\s+/);
+    if (!inBlock) for (const name of words.slice(1)) names.add(name.toLowerCase());
+  }
+  return names;
+};
+
 /** Where the block that begins at `start` ends, one past its last line; right behind the mark when it is not whole. */
 const endOf = (lines: readonly string[], start: number, { end }: Marks): number => {
   const next = lines.findIndex((line, index) => index > start && MARK.test(bare(line)));
@@ -62,8 +76,12 @@ const withoutBlocks = (text: string, marks: Marks): { kept: string[]; place: num
  */
 export const withBlock = (text: string, owner: string, entries: readonly HostsEntry[]): string => {
   const marks = marksOf(owner);
-  const block = blockOf(marks, entries);
   const { kept, place = kept.length } = withoutBlocks(text, marks);
+  const theirs = namesIn(kept);
+  const block = blockOf(
+    marks,
+    entries.map(({ address, names }) => ({ address, names: names.filter((name) => !theirs.has(name)) })),
+  );
   const before = kept.slice(0, place).join('');
   const gap = block.length === 0 || before === '' || before.endsWith('\n') ? '' : '\n';
   return [before, gap, ...block, ...kept.slice(place)].join('');

@@ -63,8 +63,9 @@ export const fromOnlyText = <T>(read: (text: string) => T, form: Form) =>
     z.string().transform((text, context) => attempt(read, text, context) as T),
   );
 
+/** Nothing may be less than 0, as the schemas say better. */
 const readNumber = (text: string): number => {
-  if (!/^\d{1,15}(\.\d{1,9})?$/.test(text)) throw new Error(`'${text}' is not a number`);
+  if (!/^-?\d{1,15}(\.\d{1,9})?$/.test(text)) throw new Error(`'${text}' is not a number`);
   return Number(text);
 };
 

@@ -18,8 +18,9 @@ export const HELP: Readonly<Record<string, string>> = {
   'ports.published': 'Port of this machine, or a range such as 8000-8003.',
   'ports.protocol': 'tcp or udp. tcp when left out.',
   'ports.host_ip': 'IPv4 address of this machine. All of its addresses when left out.',
-  sites: 'Host names that the web gateway brings to it: HOST:PORT, or a mapping.',
+  sites: 'Host names that the web gateway brings to it: HOST[/PATH]:PORT, or a mapping.',
   'sites.host': 'Host name in lower case; *. in front stands for one label.',
+  'sites.path': 'Part of the site, such as /api, with what is below it. All of it when left out.',
   'sites.port': 'Port of the application. The target of the only published TCP port when left out.',
   policy: 'What the scheduler may do with it.',
   'policy.priority':
@@ -30,7 +31,7 @@ export const HELP: Readonly<Record<string, string>> = {
   'policy.idle.sleep':
     'Time after which it is put to sleep, such as 5m; the same as idle beside policy. Never when left out.',
   'policy.instances': 'How many instances of its service there are, running or not.',
-  'policy.instances.min': 'At least so many. 1 when left out.',
+  'policy.instances.min': 'So many are awake at least, asked or not. 0 when left out.',
   'policy.instances.max': 'At most so many.',
   'policy.instances.template': 'What further instances are cloned from (appshot template ls).',
   'policy.ignore':

@@ -47,8 +47,12 @@ const composePorts = z
 
 const site = fromText(
   readSite,
-  z.strictObject({ host: SiteSpec.shape.host, port: numberIn(SiteSpec.shape.port).optional() }),
-  orText('^[^:/]+(:\\d{1,15})?$'),
+  z.strictObject({
+    host: SiteSpec.shape.host,
+    path: SiteSpec.shape.path,
+    port: numberIn(SiteSpec.shape.port).optional(),
+  }),
+  orText('^[^:/]+(/[^:]*)?(:\\d{1,15})?$'),
 );
 
 const instances = PolicySpec.shape.instances.unwrap().shape;

@@ -21,7 +21,11 @@ const addNetworkOptions = (command: Command): Command =>
       'a port of this machine for it (repeatable)',
       collect,
     )
-    .option('--site <host:port>', 'a host name that leads to a port of it (repeatable)', collect)
+    .option(
+      '--site <host:port>',
+      'a host name, or HOST/PATH, that leads to a port of it (repeatable)',
+      collect,
+    )
     .option(
       '--freeze <duration>',
       'freeze it in memory after so long without requests; less than --idle',

@@ -90,6 +90,7 @@ interface CloneOptions {
   readonly count?: number;
   readonly name?: string;
   readonly service?: string;
+  readonly network?: string;
   readonly memory?: MemoryChoice;
   readonly asleep?: true;
   readonly offline?: true;
@@ -110,18 +111,20 @@ const addClone = (program: Command): void => {
       "name of the clone; of several, how their names begin (default: the template's)",
     )
     .option('--service <name>', 'make them instances of a service: they serve what its instances publish')
+    .option('--network <name>', "the network that they belong to (default: that of the template's source)")
     .addOption(memoryOption())
     .option('--asleep', 'let each be woken by its first packet')
     .option('--offline', 'write a snapshot of its own for each, which needs the template no more; they sleep')
     .action(async (template: string, options: CloneOptions, command: Command) => {
       const globals = globalsOf(command);
-      const { count = 1, name, service, memory, asleep = false, offline = false } = options;
+      const { count = 1, name, service, network, memory, asleep = false, offline = false } = options;
       const body = {
         count,
         asleep,
         offline,
         ...(name === undefined ? {} : { name }),
         ...(service === undefined ? {} : { service }),
+        ...(network === undefined ? {} : { network }),
         ...(memory === undefined ? {} : { memory }),
       };
       const client = await connect(globals);

@@ -24,6 +24,7 @@ interface OutwardOptions extends Secret {
 
 interface InwardOptions extends Secret {
   readonly name?: string;
+  readonly network?: string;
   readonly verify?: string;
   readonly force?: true;
 }
@@ -49,6 +50,7 @@ const toOutward = (options: OutwardOptions, command: Command) => ({
 
 const toInward = (options: InwardOptions, command: Command) => ({
   ...(options.name === undefined ? {} : { name: options.name }),
+  ...(options.network === undefined ? {} : { network: options.network }),
   ...given('verify', options.verify),
   ...toSecret(options, command),
   force: options.force ?? false,
@@ -63,6 +65,7 @@ const outwardOptions = (command: Command): Command =>
 const inwardOptions = (command: Command): Command =>
   command
     .option('-n, --name <name>', 'name of the application or template (default: its own)')
+    .option('--network <name>', 'the network that it belongs to (default: of the name that it had)')
     .option('--verify <file>', 'refuse what is not signed for this public Ed25519 key')
     .option('--decrypt-key <file>', 'decrypt with the key in this file')
     .option('--passphrase-file <file>', 'decrypt with the passphrase in this file')
