@@ -19,8 +19,8 @@ export interface Bench {
 export interface Part {
   readonly name: string;
   readonly title: string;
-  /** Options of its daemon. */
-  readonly daemon?: readonly string[];
+  /** Options of its daemon; `null` when it needs none, or starts it itself. */
+  readonly daemon?: readonly string[] | null;
   /** Bytes of a new file system for what its daemon keeps; the machine's own when left out. */
   readonly disk?: number;
   measure(bench: Bench): Promise<Figure[]>;

@@ -130,6 +130,7 @@ const compare = async ({ lab, samples }: Bench, measure: Measure): Promise<Figur
 export const gateway: Part = {
   name: 'gateway',
   title: 'The web gateway, beside a plain HAProxy',
+  daemon: null,
   measure: async (bench) => {
     const { lab } = bench;
     const running = [await startServers(lab), await startPlain(lab)];

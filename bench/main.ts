@@ -14,13 +14,19 @@ import type { Figure } from './figures.ts';
 import { lines } from './report.ts';
 import { clones, readyClones, thousand } from './clones.ts';
 import { coldCache } from './cold-cache.ts';
+import { day } from './day.ts';
 import { firstSleepOf } from './first-sleep.ts';
+import { gateway } from './gateway.ts';
 import { guard, shared } from './mappings.ts';
 import { markdown } from './markdown.ts';
 import { network } from './network.ts';
+import { overload } from './overload.ts';
 import { programs } from './programs.ts';
+import { published } from './published.ts';
+import { scheduler } from './scheduler.ts';
 import { sizes } from './sizes.ts';
 import { sleepers } from './sleepers.ts';
+import { twenty } from './twenty.ts';
 import { wakeOf } from './wake.ts';
 
 const SIZES = [0, 50, 400, 1500];
@@ -37,6 +43,12 @@ const PARTS: readonly Part[] = [
   thousand,
   network,
   sleepers,
+  published,
+  gateway,
+  scheduler,
+  twenty,
+  day,
+  overload,
 ];
 const SAMPLES = 20;
 
@@ -76,7 +88,7 @@ const measure = async (samples: number, part: Part): Promise<Figure[]> => {
   console.log(`\n${part.title}`);
   await using lab = await createLab();
   if (part.disk !== undefined) await mountDisk(lab.dataDirectory, part.disk);
-  await lab.daemon({ args: part.daemon ?? [] });
+  if (part.daemon !== null) await lab.daemon({ args: part.daemon ?? [] });
   const figures = await part.measure({ lab, client: new Client(lab.runDirectory), samples });
   for (const line of lines(figures)) console.log(`  ${line}`);
   return figures;

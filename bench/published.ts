@@ -203,6 +203,7 @@ const startServers = async ({ lab }: Bench): Promise<AsyncDisposable> => {
 export const published: Part = {
   name: 'published',
   title: 'A published port, beside the same server at its own address',
+  daemon: null,
   measure: async (bench) => {
     const namespace = openFd(bench.lab.namespace.path);
     withNetworkNamespace(namespace, () => writeFileSync('/proc/sys/net/ipv4/ip_forward', '1'));

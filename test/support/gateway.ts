@@ -4,12 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { createLogger } from '../../src/common/index.ts';
 import { run } from '../../src/exec/index.ts';
-import { Gateway } from '../../src/gateway/index.ts';
+import { Gateway, HAPROXY } from '../../src/gateway/index.ts';
 import type { Backend, GatewayOptions } from '../../src/gateway/index.ts';
 import type { Dialogue } from './dialogue.ts';
 import type { Lab } from './lab.ts';
 
-const HAPROXY = '/usr/sbin/haproxy';
 const NODE = fileURLToPath(new URL('../../scripts/node.sh', import.meta.url));
 const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
 

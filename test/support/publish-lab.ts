@@ -123,6 +123,8 @@ export class PublishLab {
     const link = kernel.createVethPair(host, pair);
     const eth0 = kernel.linkByName(inner, 'eth0')?.index ?? 0;
     kernel.setLink(host, link, { up: true, ...(attached ? { master: bridge } : {}) });
+    // As bridges of the daemon do where frames pass the rules of IP.
+    if (attached) kernel.setLink(host, link, { hairpin: true });
     kernel.setLink(inner, eth0, { up: true });
     kernel.addAddress(inner, eth0, { address, prefix: 16 });
     kernel.addRoute(inner, {
