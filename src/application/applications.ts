@@ -24,7 +24,7 @@ import { readRulesOf } from './cloning/evaluate.ts';
 import { identityOf } from './identity.ts';
 import { boundLogs } from './logs.ts';
 import { Reluctance } from './reluctance.ts';
-import { reachableOf } from './sleepers.ts';
+import { ignoredBy, reachableOf } from './sleepers.ts';
 import { viewOf } from './views.ts';
 import { registerPublished } from './published.ts';
 
@@ -42,6 +42,10 @@ export class Applications {
   readonly #wakes = new Map<string, Promise<WakeResult>>();
   readonly #byAddress = new Map<string, string>();
   readonly #reluctance = new Reluctance();
+  /** Those that packets asked for while they fell asleep. */
+  readonly #missed = new Set<string>();
+  /** Who says when a sleeper that is asked for may wake. */
+  #admission: ((aid: string) => void) | undefined;
 
   constructor(house: House) {
     this.#house = house;
@@ -60,6 +64,11 @@ export class Applications {
 
   environment(aid: string): Environment | undefined {
     return this.#environments.get(aid);
+  }
+
+  /** From now on, sleepers that packets ask for wake when `wakeAsked` is called for them, which the listener brings about. */
+  admitBy(admission: (aid: string) => void): void {
+    this.#admission = admission;
   }
 
   /** Takes an application that runs (found after a restart, or just started) under observation. */
@@ -92,6 +101,7 @@ export class Applications {
   expect(record: ApplicationRecord): void {
     this.#byAddress.set(record.address, record.aid);
     const reachable = reachableOf(record);
+    this.#house.networks.ignore(record.address, ignoredBy(record));
     if (reachable) this.#house.networks.close(record.address, reachable);
   }
 
@@ -122,13 +132,16 @@ export class Applications {
     return started.finally(() => this.#house.pool.refillSoon());
   }
 
-  /** Fails with `WRONG_STATE`, `BLOCKED`, `TURNED_BACK`, `SLEEP_FAILED`, `NO_SPACE`; then the application runs on. */
-  async sleep(nameOrAid: string): Promise<SleepResult> {
+  /**
+   * With `firm`, packets do not turn it back: others need its memory. Fails with `WRONG_STATE`, `BLOCKED`, `TURNED_BACK`, `SLEEP_FAILED`,
+   * `NO_SPACE`; then the application runs on.
+   */
+  async sleep(nameOrAid: string, { firm = false }: { firm?: boolean } = {}): Promise<SleepResult> {
     const { aid } = await this.find(nameOrAid);
     return this.#house.lock.run(aid, 'sleep', async () => {
       const record = await this.#thaw(aid);
       const environment = this.#environments.get(aid);
-      const begun = await operations.begin(this.#house, record, 'asleep', { environment });
+      const begun = await operations.begin(this.#house, record, 'asleep', { environment, firm });
       this.#sleeps.set(aid, begun.work);
       try {
         const result = await operations.sleep(begun);
@@ -136,6 +149,7 @@ export class Applications {
         return result;
       } finally {
         this.#sleeps.delete(aid);
+        if (this.#missed.delete(aid) && !this.#environments.has(aid)) this.#ask(aid);
       }
     });
   }
@@ -236,13 +250,31 @@ export class Applications {
   }
 
   /** A packet asks for an address. After a failed wake the next ones are ignored for a while, each time longer. */
-  async wanted(address: string): Promise<void> {
+  wanted(address: string): void {
     const aid = this.#byAddress.get(address);
-    if (aid === undefined || this.#reluctance.refuses(aid)) return;
-    if (this.#wakes.has(aid)) return;
-    await this.#wakeOnce(aid).catch((err: unknown) =>
-      this.#house.log.warn({ err, aid }, 'waking by a packet failed'),
-    );
+    if (aid === undefined || this.#wakes.has(aid) || this.#reluctance.refuses(aid)) return;
+    const falling = this.#sleeps.get(aid);
+    if (falling) {
+      falling.wanted ||= !falling.firm;
+      this.#missed.add(aid);
+    } else if (this.#environments.has(aid)) void this.wakeAsked(aid);
+    else this.#ask(aid);
+  }
+
+  #ask(aid: string): void {
+    if (this.#admission) this.#admission(aid);
+    else void this.wakeAsked(aid);
+  }
+
+  /** Wakes whom packets ask for; tells whether it runs. What fails is told in the log. */
+  async wakeAsked(aid: string): Promise<boolean> {
+    try {
+      await this.#wakeOnce(aid);
+      return true;
+    } catch (err) {
+      this.#house.log.warn({ err, aid }, 'waking by a packet failed');
+      return false;
+    }
   }
 
   /** SIGTERM, and after `graceMs` the end. Fails with `WRONG_STATE`. */

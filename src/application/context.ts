@@ -4,6 +4,7 @@ import { AppShotError } from '../common/index.ts';
 import type { KeyedLock, Logger } from '../common/index.ts';
 import type { Engine, Schema } from '../criu/index.ts';
 import type { Environment, LayerImages, Pool } from '../environments/index.ts';
+import type { Gateway } from '../gateway/index.ts';
 import type { NameServer } from '../names/index.ts';
 import type { Networks, Publisher } from '../network/index.ts';
 import type { ApplicationRecord, Registry, SnapshotRecord } from '../registry/index.ts';
@@ -21,6 +22,7 @@ import type { Birth } from './cloning/birth.ts';
 import type { Keeper } from './keeper.ts';
 import type { MemoryAbilities } from './memory.ts';
 import type { Faults } from './faults.ts';
+import type { OutsideNames } from './outside.ts';
 import type { Roster } from './roster.ts';
 
 /** What every application of a daemon needs. */
@@ -29,9 +31,13 @@ export interface House {
   readonly pool: Pool;
   readonly networks: Networks;
   readonly names: NameServer;
+  /** Undefined when no hosts file is to have names. */
+  readonly outside: OutsideNames | undefined;
   readonly roster: Roster;
   /** Undefined where the kernel cannot. */
   readonly publisher: Publisher | undefined;
+  /** Undefined where the daemon was started without one. */
+  readonly gateway: Gateway | undefined;
   readonly store: SnapshotStore;
   /** There is one change of an application at a time. */
   readonly lock: KeyedLock;
@@ -53,6 +59,8 @@ export interface House {
   readonly processesIn: (environment: string) => number[];
   /** The files by which a process joins the control groups of an environment. */
   readonly memberFiles: (environment: string) => string[];
+  /** Bytes of memory that an environment has. */
+  readonly memoryOf: (environment: string) => number;
   readonly limit: (environment: string, limits: ApplicationRecord['spec']['limits']) => void;
   readonly log: Logger;
   readonly faults: Faults;
@@ -79,6 +87,8 @@ export interface Work {
   readonly timings: Timing[];
   /** Set when somebody wants a falling-asleep application awake: it turns back at the next step. */
   wanted: boolean;
+  /** Only a command turns it back: its memory is needed. */
+  readonly firm?: boolean;
   /** Set once the outcome stands: a failure after that undoes nothing. */
   committed: boolean;
   environment?: Environment;

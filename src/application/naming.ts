@@ -19,7 +19,8 @@ export const tellNames = (house: House, record: ApplicationRecord): void => {
   writeIdentityFiles(upper, identityOf(record), resolverFile(gateway, networkOf(record)));
 };
 
-const namedInstance = (record: ApplicationRecord): NamedInstance => ({
+/** Whom a name stands for. */
+export const namedInstance = (record: ApplicationRecord): NamedInstance => ({
   name: record.name,
   hostname: record.hostname,
   service: serviceOf(record),

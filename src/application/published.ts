@@ -9,29 +9,9 @@ import { Publisher, forward, portInUse } from '../network/index.ts';
 import type { PublishedPort, Side } from '../network/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
 import type { House } from './context.ts';
+import { readiest } from './readiness.ts';
 import { networkOf, serviceOf } from './roster.ts';
-
-/** The sooner it answers, the rather it is asked. */
-const READINESS: readonly ApplicationRecord['state'][][] = [
-  ['running', 'snapshotting'],
-  ['freezing', 'frozen', 'thawing'],
-  ['waking', 'sleeping', 'asleep', 'rewinding', 'starting', 'registered'],
-];
-
-/** Those that a new connection may go to. */
-export const readiest = <T extends Pick<ApplicationRecord, 'state' | 'since' | 'aid'>>(
-  instances: readonly T[],
-): readonly T[] => {
-  const [running = [], ...resting] = READINESS.map((states) =>
-    instances.filter(({ state }) => states.includes(state)),
-  );
-  if (running.length > 0) return running;
-  // The one that was busy last is the likeliest to be in the page cache.
-  const last = resting
-    .find((some) => some.length > 0)
-    ?.toSorted((a, b) => (a.since < b.since ? 1 : a.since > b.since ? -1 : a.aid < b.aid ? -1 : 1))[0];
-  return last ? [last] : [];
-};
+import { checkSites } from './site-plan.ts';
 
 const keyOf = ({ protocol, address = '0.0.0.0', port }: PublishSpec): string =>
   `${protocol} ${address} ${port}`;
@@ -46,16 +26,23 @@ export const publishedPorts = (instances: readonly ApplicationRecord[]): Publish
       offer.by.push(instance);
       offers.set(key, offer);
     }
-  return [...offers.values()].map(({ spec: { port, protocol, address }, by }) => ({
-    port,
-    protocol,
-    ...(address !== undefined && { address }),
-    targets: readiest(by).map((record) => ({
-      address: record.address,
-      port:
-        record.spec.publish?.find((one) => one.port === port && one.protocol === protocol)?.target ?? port,
-    })),
-  }));
+  return [...offers].map(
+    ([
+      key,
+      {
+        spec: { port, protocol, address },
+        by,
+      },
+    ]) => ({
+      port,
+      protocol,
+      ...(address !== undefined && { address }),
+      targets: readiest(by).map((record) => ({
+        address: record.address,
+        port: record.spec.publish?.find((one) => keyOf(one) === key)?.target ?? port,
+      })),
+    }),
+  );
 };
 
 /** Two that cannot both be published: all addresses of the machine include each of them. */
@@ -69,6 +56,7 @@ const checkPublished = (
   { roster, publisher }: House,
   record: Pick<ApplicationRecord, 'name' | 'spec'>,
 ): void => {
+  if (!record.spec.publish?.length) return;
   if (!publisher)
     throw new AppShotError('PORTS_UNAVAILABLE', { reason: Publisher.obstacle() ?? 'the kernel refused' });
   const service = serviceOf(record);
@@ -89,17 +77,19 @@ const checkPublished = (
 };
 
 /**
- * Registers applications of a service with what they publish, and nobody else meanwhile. Fails with `PORT_TAKEN` and `PORTS_UNAVAILABLE`, and as
- * `register` does.
+ * Registers applications of a service with the ports and sites that lead to them, and nobody else meanwhile. Fails with `PORT_TAKEN`,
+ * `PORTS_UNAVAILABLE`, `SITE_TAKEN` and `GATEWAY_OFF`, and as `register` does.
  */
 export const registerPublished = async <T extends ApplicationRecord | ApplicationRecord[]>(
   house: House,
   record: Pick<ApplicationRecord, 'name' | 'spec'>,
   register: () => Promise<T>,
 ): Promise<T> => {
-  if (!record.spec.publish?.length) return register();
-  return house.lock.run('published ports', 'publishing a port', async () => {
+  const { publish: ports = [], sites = [] } = record.spec;
+  if (ports.length + sites.length === 0) return register();
+  return house.lock.run('published', 'publishing', async () => {
     checkPublished(house, record);
+    checkSites(house, record);
     const registered = await register();
     for (const one of [registered].flat()) house.roster.apply('registered', one);
     return registered;

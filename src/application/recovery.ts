@@ -18,6 +18,7 @@ import { captureFiles } from './files.ts';
 import { finishRewind } from './rewind.ts';
 import { isEngine, systemPid } from './processes.ts';
 import { macOf } from '../network/index.ts';
+import { ignoredBy } from './sleepers.ts';
 
 /** The states in which an application may have processes that are worth keeping. */
 const ALIVE: readonly State[] = [
@@ -59,7 +60,7 @@ const move = async (
 /** It runs on, reachable as before. */
 const adopt = async (found: Case, environment: Environment): Promise<void> => {
   const { house, applications, record } = found;
-  environment.bind(record.address, macOf(record.address));
+  environment.bind(record.address, macOf(record.address), ignoredBy(record));
   house.networks.connect(record.address, environment);
   environment.filled = fillerEnded(fillerLock(house, record.aid));
   environment.filled.catch(() => undefined);

@@ -2,6 +2,7 @@
  * Who there is, kept in mind: the name server, published ports, the web gateway and the scheduler ask for it at each question, and a registry
  * is no place to ask a thousand times a second. It hears of every change as events do, from the same call.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { DEFAULT_NETWORK } from '../api/index.ts';
 import type { ChainSpec, State } from '../api/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
@@ -11,8 +12,11 @@ const GONE: ReadonlySet<string> = new Set<State>(['stopping', 'stopped', 'failed
 /** Events after which nothing is left of an application. */
 const ENDS = new Set(['removed', 'run-failed']);
 
-/** Told when something has been written, of an application as it was before. */
-const LATE = new Set(['kept']);
+/** Told of an application as it was before. */
+const LATE = new Set(['kept', 'decision']);
+
+/** How long anybody waits for the slowest listener. */
+const PATIENCE_MS = 1000;
 
 /** The service that an application is an instance of. */
 export const serviceOf = ({ name, spec }: Pick<ApplicationRecord, 'name' | 'spec'>): string =>
@@ -29,10 +33,12 @@ export const specBeside = (spec: ChainSpec, service = spec.service): ChainSpec =
 
 export class Roster {
   readonly #records = new Map<string, ApplicationRecord>();
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<() => void | Promise<void>>();
   /** AIDs of those that get no new requests. */
   readonly #draining = new Set<string>();
-  #told = false;
+  /** Whether listeners are about to be told, and when they have been. */
+  #soon = false;
+  #telling: Promise<unknown> | undefined;
 
   constructor(records: readonly ApplicationRecord[]) {
     for (const record of records) this.#records.set(record.aid, record);
@@ -53,6 +59,10 @@ export class Roster {
     this.#draining.delete(aid);
   }
 
+  isDrained(aid: string): boolean {
+    return this.#draining.has(aid);
+  }
+
   /** Keeps new requests from an instance, or no longer. */
   drain(aid: string, drained = true): void {
     if (this.#draining.has(aid) === drained || !this.#records.has(aid)) return;
@@ -63,17 +73,30 @@ export class Roster {
 
   /** Once for all changes of this turn of the event loop. */
   #tellSoon(): void {
-    if (this.#told) return;
-    this.#told = true;
-    setImmediate(() => {
-      this.#told = false;
-      for (const listener of this.#listeners) listener();
+    if (this.#soon) return;
+    this.#soon = true;
+    this.#telling = new Promise((resolve) => {
+      setImmediate(() => {
+        this.#soon = false;
+        resolve(Promise.all([...this.#listeners].map(async (listener) => listener())));
+      });
     });
   }
 
-  /** Called after changes, once for several. */
-  onChange(listener: () => void): void {
+  /** Resolves when those who bring requests to applications go by all changes so far; after a second at the latest. */
+  async told(): Promise<void> {
+    const waited = new AbortController();
+    const late = pause(PATIENCE_MS, undefined, { signal: waited.signal }).catch(() => undefined);
+    await Promise.race([this.#telling, late]).finally(() => waited.abort());
+  }
+
+  /** Called after changes, once for several; what it returns settles when it goes by them, and never rejects. */
+  onChange(listener: () => void | Promise<void>): void {
     this.#listeners.add(listener);
+  }
+
+  get(aid: string): ApplicationRecord | undefined {
+    return this.#records.get(aid);
   }
 
   get all(): readonly ApplicationRecord[] {

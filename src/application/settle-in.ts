@@ -25,6 +25,8 @@ export interface Origin {
   readonly parent: string | null;
   readonly name: string;
   readonly hostname: string;
+  /** The one that it had when left out. */
+  readonly network?: string | undefined;
   /** It comes from another machine. */
   readonly foreign: boolean;
   /** Differences of the machine were let pass. */
@@ -39,10 +41,11 @@ export const reachableAt = ({ listening }: Reachable, from: string, to: string):
   connections: [],
 });
 
-const specOf = ({ manifest, kind, name, hostname }: Origin): ChainSpec => {
+const specOf = ({ manifest, kind, name, hostname, network }: Origin): ChainSpec => {
   const { aid: _aid, address: _address, ...spec } = manifest.application.spec;
   // What comes from elsewhere is what it was there.
-  return { ...(kind === 'import' ? spec : specApart(spec)), name, hostname };
+  const place = network === undefined ? {} : { network };
+  return { ...(kind === 'import' ? spec : specApart(spec)), ...place, name, hostname };
 };
 
 /** Its directories: the files of the snapshot, its own name, logs that begin anew. */

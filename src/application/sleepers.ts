@@ -7,7 +7,12 @@ import type { Reachable } from '../snapshots/index.ts';
 export const reachableOf = ({ state, data }: ApplicationRecord): Reachable | undefined =>
   state === 'asleep' || state === 'frozen' ? (data['reachable'] as Reachable | undefined) : undefined;
 
+/** Networks (CIDR) whose packets neither wake an application nor keep it awake. */
+export const ignoredBy = ({ spec }: Pick<ApplicationRecord, 'spec'>): readonly string[] =>
+  spec.policy?.ignore ?? [];
+
 export const knownAddress = (record: ApplicationRecord): KnownAddress => ({
   address: record.address,
   reachable: reachableOf(record),
+  ignored: ignoredBy(record),
 });

@@ -104,6 +104,7 @@ type Unmeasured<T> = T extends unknown ? Omit<T, 'bytes' | 'transferred' | 'ms'>
 
 interface Arrival {
   readonly name?: string | undefined;
+  readonly network?: string | undefined;
   readonly force: boolean;
 }
 
@@ -210,6 +211,7 @@ export class Transfers {
     const accept = async (text: Buffer): Promise<void> => {
       const manifest = parseManifest(text);
       await this.#expectName(manifest, request.name);
+      this.#expectNetwork(manifest, request.network);
       await checkFingerprint(house, manifest.application, manifest, request.force);
     };
     const verify = request.verify === undefined ? undefined : await readVerifyingKey(request.verify);
@@ -231,7 +233,13 @@ export class Transfers {
     if (await registry.find(name)) throw new AppShotError('NAME_TAKEN', { name });
   }
 
-  async #settle(manifest: Manifest, { name, force }: Arrival): Promise<Arrived> {
+  /** A template may come without the network that its clones will be in. Fails with `NETWORK_NOT_FOUND`. */
+  #expectNetwork({ kind, application }: Manifest, wanted: string | undefined): void {
+    const { networks } = this.#house;
+    if (wanted !== undefined || kind !== 'template') networks.cidrOf(wanted ?? application.spec.network);
+  }
+
+  async #settle(manifest: Manifest, { name, network, force }: Arrival): Promise<Arrived> {
     const house = this.#house;
     const own = manifest.application;
     const digests = new Map(manifest.files.map((file) => [file.name, file.sha256 ?? '']));
@@ -239,7 +247,7 @@ export class Transfers {
     if (manifest.tree !== null)
       await house.objects.flush(await treeObjects(house.objects, manifest.tree, manifest.id));
     if (manifest.kind === 'template') {
-      const template = await receiveTemplate(house, manifest, image, name);
+      const template = await receiveTemplate(house, manifest, image, { name, network });
       return { ...(await this.#templates.viewOf(template)), snapshot: template.snapshot };
     }
     const made = await settleIn(house, {
@@ -249,6 +257,7 @@ export class Transfers {
       parent: null,
       name: name ?? own.name,
       hostname: name === undefined ? own.hostname : name,
+      network,
       foreign: true,
       force,
     });
@@ -256,7 +265,7 @@ export class Transfers {
     return { ...viewOf(made.record), snapshot: made.snapshot.id };
   }
 
-  /** A new application, asleep, from an exported file. Fails with `BUNDLE_...`, `FINGERPRINT_MISMATCH`, `NAME_TAKEN`. */
+  /** A new application, asleep, from an exported file. Fails with `BUNDLE_...`, `FINGERPRINT_MISMATCH`, `NAME_TAKEN`, `NETWORK_NOT_FOUND`. */
   importFrom(request: ImportRequest): Promise<ImportResult> {
     return this.#receive(request, async (sink, options) => {
       const { bytes } = await importBundle(request.file, sink, options);

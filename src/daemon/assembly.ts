@@ -7,6 +7,7 @@ import {
   History,
   NetworkList,
   Roster,
+  Sites,
   Templates,
   Transfers,
   resolveName,
@@ -21,12 +22,21 @@ import { NameServer } from '../names/index.ts';
 import { preparePort } from '../network/index.ts';
 import { openSqliteRegistry } from '../registry/index.ts';
 import type { Registry } from '../registry/index.ts';
-import { Scheduler } from '../scheduler/index.ts';
+import { Arrivals, Scheduler } from '../scheduler/index.ts';
 import type { Layout } from '../snapshots/index.ts';
 import { Events } from './events.ts';
 import type { Services } from './http.ts';
 import { Metrics } from './metrics.ts';
-import { instanceOf, makeShop, openGuard, openKeeping, openNetworks, openPublisher } from './open.ts';
+import {
+  instanceOf,
+  makeShop,
+  openGateway,
+  openGuard,
+  openKeeping,
+  openNetworks,
+  openOutside,
+  openPublisher,
+} from './open.ts';
 import type { DaemonOptions } from './options.ts';
 
 const POOL_SIZE = 2;
@@ -65,8 +75,10 @@ const build = async (ground: Ground, emit: House['emit']): Promise<House> => {
     pool: new Pool(shop, registry, log, options.pool ?? POOL_SIZE),
     networks,
     names: new NameServer({ resolve: (question, network) => resolveName(house, question, network), log }),
+    outside: openOutside(options, log, () => house.roster.instances),
     roster: new Roster(await registry.list()),
     publisher: openPublisher(instance, log),
+    gateway: await openGateway(options, log),
     ...(await openKeeping(options, layout, { instance, engine, registry, log }, (record, { id, bytes }) =>
       emit('kept', record, { data: { snapshot: id, bytes } }),
     )),
@@ -78,6 +90,7 @@ const build = async (ground: Ground, emit: House['emit']): Promise<House> => {
     hidden: [options.dataDir, options.runDir],
     processesIn: (id) => cgroups.processes(id),
     memberFiles: (id) => cgroups.memberFiles(id),
+    memoryOf: (id) => cgroups.held(id),
     limit: (id, limits) => cgroups.limit(id, limits),
     log,
     faults: new Faults(process.env['APPSHOT_FAULT'], engine),
@@ -113,22 +126,26 @@ export const assemble = async (
   layout: Layout,
 ): Promise<{ services: Services; shop: Workshop }> => {
   const ground = await lay(options, layout);
-  const { log, shop } = ground;
+  const { shop } = ground;
   const events = new Events();
   const house = await build(ground, (type, record, extra = {}) => {
     house.roster.apply(type, record);
     events.emit(type, record, extra);
     metrics.count(type, extra.data);
-    if (type === 'running' && record.spec.idle !== undefined) void scheduler.look();
   });
   const applications = new Applications(house);
   const { cgroups } = shop;
-  const scheduler = new Scheduler({ applications, usage: (id) => cgroups.usage(id), log });
-  const metrics = new Metrics(applications, house.pool);
   const past = pastOf(house, applications);
+  const { templates } = past;
+  const arrivals = new Arrivals(shop.guard && (() => shop.guard?.heard() ?? new Map()));
+  const gauges = { cpu: (id: string) => cgroups.cpu(id), held: (id: string) => cgroups.held(id), arrivals };
+  const sites = new Sites(house, options.web ?? {});
+  const loads = house.gateway && (() => sites.loads());
+  const scheduler = new Scheduler({ house, applications, templates, gauges, loads, memory: options.memory });
+  const metrics = new Metrics(applications, house.pool);
   const version = versionOf(house);
   return {
-    services: { house, applications, ...past, cgroups, scheduler, events, metrics, version },
+    services: { house, applications, ...past, cgroups, scheduler, sites, events, metrics, version },
     shop,
   };
 };

@@ -61,14 +61,20 @@ export class Daemon {
       await recover(services.house, services.applications);
       await services.house.keeper.resume();
       for (const plan of services.house.networks.plans) await openNames(services.house, plan);
-      services.house.roster.onChange(() => publish(services.house));
+      services.house.roster.onChange(() => {
+        publish(services.house);
+        services.house.outside?.tellSoon();
+        return services.sites.change();
+      });
       publish(services.house);
-      services.house.networks.listen((address) => void services.applications.wanted(address));
+      services.house.outside?.tellSoon();
+      services.house.networks.listen((address) => services.applications.wanted(address));
+      await services.sites.open();
       const api = makeApi(services);
       const server = await listenAt(options.runDir, options.group, (request) => api.fetch(request));
       const daemon = new Daemon(services, shop, server, options.runDir, release);
       daemon.#fillPool();
-      await services.scheduler.look();
+      services.scheduler.open();
       return daemon;
     } catch (error) {
       release.forEach((one) => one());
@@ -91,13 +97,15 @@ export class Daemon {
 
   /** Lets go of everything; with a `deadline` in ms after which open requests are cut off. */
   async close(deadline: number): Promise<void> {
-    const { house, scheduler, applications } = this.#services;
+    const { house, scheduler, sites, applications } = this.#services;
     scheduler.close();
     clearInterval(this.#upkeep);
     await closeServer(this.#server, deadline);
     rmSync(this.#socket, { force: true });
     await house.names.close();
+    await house.outside?.close();
     const empty = (await house.registry.list()).length === 0;
+    await sites.close({ end: empty });
     if (empty) house.publisher?.dispose();
     else house.publisher?.close();
     await house.networks.shut({ remove: empty });

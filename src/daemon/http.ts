@@ -18,13 +18,13 @@ import type {
   History,
   House,
   NetworkList,
+  Sites,
   Templates,
   Transfers,
 } from '../application/index.ts';
 import { AppShotError, toAppShotError } from '../common/index.ts';
 import type { Cgroups } from '../environments/index.ts';
 import { logFile } from '../harness/index.ts';
-import { idleSeconds } from '../scheduler/index.ts';
 import type { Scheduler } from '../scheduler/index.ts';
 import type { Events } from './events.ts';
 import { bindHistory, bindSnapshots, bindTransfers } from './http-history.ts';
@@ -43,6 +43,7 @@ export interface Services {
   readonly networks: NetworkList;
   readonly cgroups: Cgroups;
   readonly scheduler: Scheduler;
+  readonly sites: Sites;
   readonly events: Events;
   readonly metrics: Metrics;
   readonly version: VersionView;
@@ -88,12 +89,8 @@ const bindReading = (app: OpenAPIHono, services: Services): void => {
   app.openapi(routes.top, async (c) => {
     const rows = (await applications.list()).map((record) => {
       const environment = applications.environment(record.aid);
-      const observed = environment && scheduler.sample(record);
-      return topRow(record, environment && cgroups.usage(environment.id), {
-        cpu: observed?.cpu ?? null,
-        packets: observed?.sample.packets ?? null,
-        idleSeconds: observed ? idleSeconds(observed) : null,
-      });
+      const usage = environment && cgroups.usage(environment.id);
+      return topRow(record, usage, scheduler.activity(record));
     });
     return c.json(rows, 200);
   });
@@ -202,7 +199,7 @@ export const makeApi = (services: Services): OpenAPIHono => {
   bindHistory(app, services.applications, services.history);
   bindSnapshots(app, services.history);
   bindTransfers(app, services.transfers);
-  bindNetworks(app, services.networks);
+  bindNetworks(app, services);
   bindTemplates(app, services.templates, services.transfers);
   app.doc31('/openapi.json', { openapi: '3.1.0', info: { title: 'AppShot', version: VERSION } });
   return app;

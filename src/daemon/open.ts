@@ -3,13 +3,15 @@ import { createHash } from 'node:crypto';
 import { existsSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DEFAULT_NETWORK } from '../api/index.ts';
-import { Keeper, knownAddress } from '../application/index.ts';
+import { Keeper, OutsideNames, knownAddress } from '../application/index.ts';
 import type { House, KeeperOptions } from '../application/index.ts';
 import { KeyedLock } from '../common/index.ts';
 import type { Logger } from '../common/index.ts';
 import { Maker, SKELETON_NAME, hasGuard, makeProbes } from '../environments/index.ts';
 import type { Workshop } from '../environments/index.ts';
+import { Gateway, HAPROXY } from '../gateway/index.ts';
 import { NetlinkSocket } from '../kernel/index.ts';
+import { HostsFile } from '../names/index.ts';
 import { Networks, PortGuard, Publisher } from '../network/index.ts';
 import { ObjectStore, SnapshotStore } from '../snapshots/index.ts';
 import type { Layout } from '../snapshots/index.ts';
@@ -48,7 +50,9 @@ export const openNetworks = async (
   const known = (await registry.list()).map(knownAddress);
   const own = { name: DEFAULT_NETWORK, number: 0, cidr: options.network, outgoing: false };
   const plans = [own, ...(await registry.listNetworks())];
-  return { netlink, networks: new Networks({ netlink, instance, log, plans, known }) };
+  const { http, https } = options.web ?? {};
+  const web = [http, https].filter((one) => one !== undefined);
+  return { netlink, networks: new Networks({ netlink, instance, log, plans, known, web }) };
 };
 
 /** Of an interface's name, which has 15 characters at most, eight are the environment's. */
@@ -67,6 +71,24 @@ export const openPublisher = (instance: string, log: Logger): Publisher | undefi
   log.warn({ reason }, 'no ports can be published');
   return undefined;
 };
+
+/** Without a gateway, one that an earlier daemon left running ends. */
+export const openGateway = async ({ web, runDir }: DaemonOptions, log: Logger): Promise<House['gateway']> => {
+  const gateway = new Gateway({ directory: join(runDir, 'gateway'), program: HAPROXY, log });
+  if (web) return gateway;
+  await gateway.close();
+  return undefined;
+};
+
+/** The block in the file is this run directory's, as several daemons may share the file. */
+export const openOutside = (
+  { hostsFile, runDir }: DaemonOptions,
+  log: Logger,
+  instances: () => House['roster']['instances'],
+): OutsideNames | undefined =>
+  hostsFile === undefined
+    ? undefined
+    : new OutsideNames({ file: new HostsFile(hostsFile, runDir), instances, log });
 
 /** `TMPFS_MAGIC` of statfs(2). */
 const TMPFS = 0x01021994;

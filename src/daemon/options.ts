@@ -1,4 +1,5 @@
 import type { LogLevel } from '../common/index.ts';
+import type { GatewayPlan } from '../gateway/index.ts';
 
 /** Which snapshots stay, besides those that are pinned and the latest of each application. */
 export interface Retention {
@@ -20,6 +21,12 @@ export interface DaemonOptions {
   /** Environments kept ready; 2 when left out. */
   readonly pool?: number;
   readonly engineDir?: string;
+  /** Bytes of memory that all applications may have together; all that the machine has when left out. */
+  readonly memory?: number;
+  /** Where this machine looks up names, absolute; no file is changed when left out. */
+  readonly hostsFile?: string;
+  /** Where the web gateway listens, for HTTP, HTTPS or both; there is none when left out. */
+  readonly web?: Omit<GatewayPlan, 'sites'>;
   /** Group that may use the socket, besides root. */
   readonly group?: string;
   readonly retention: Retention;

@@ -222,9 +222,12 @@ export class Environment implements EnvironmentIdentity {
     );
   }
 
-  /** What it sends from another address, or hardware address, than these is dropped from now on. */
-  bind(address: string, mac: string): void {
-    this.#shop.guard?.bind(this.linkName, { address, mac });
+  /**
+   * What it sends from another address, or hardware address, than these is dropped from now on. What it is asked is counted, but for
+   * packets from networks that are ignored (CIDR).
+   */
+  bind(address: string, mac: string, ignored: readonly string[] = []): void {
+    this.#shop.guard?.bind(this.linkName, { address, mac }, ignored);
   }
 
   /**
@@ -238,9 +241,10 @@ export class Environment implements EnvironmentIdentity {
     gateway: string;
     gatewayMac: string;
     mac: string;
+    ignored?: readonly string[] | undefined;
   }): void {
-    const { address, prefix, gateway, gatewayMac, mac } = identity;
-    this.bind(address, mac);
+    const { address, prefix, gateway, gatewayMac, mac, ignored } = identity;
+    this.bind(address, mac, ignored);
     setLink(this.inner, this.innerLink, { mac });
     addAddress(this.inner, this.innerLink, { address, prefix });
     addRoute(this.inner, { destination: '0.0.0.0', prefix: 0, gateway, type: 'unicast' });

@@ -6,6 +6,7 @@ import { ERRORS } from '../../src/common/index.ts';
 import type { ErrorCode } from '../../src/common/index.ts';
 import { launch } from '../support/application.ts';
 import type { Application } from '../support/application.ts';
+import { failure, failureLine } from '../support/failure-line.ts';
 import { APPSHOT, createLab, NETWORK } from '../support/lab.ts';
 import type { CommandResult, Lab } from '../support/lab.ts';
 import { expectNothingLeft, settledInventory } from '../support/nothing-left.ts';
@@ -240,31 +241,9 @@ const CASES: readonly Case[] = [
   { what: 'a duration that is none', args: () => run('--idle', 'soon'), code: 'USAGE', says: () => 'soon' },
 ];
 
-interface Failure {
-  readonly code: string;
-  readonly exit: number | null;
-  readonly line: string;
-}
-
-/** The one line for people: what and why, what to do, the code. Throws when there is more, or less, or a gap in it. */
-const failureOf = ({ stdout, stderr, code: exit }: CommandResult): Failure => {
-  const [, line, code] = /^appshot: ([^\n]+) \[([A-Z_]+)\]\n$/.exec(stderr) ?? [];
-  const gap = /\{\w+\}|undefined|\[object/;
-  if (line === undefined || code === undefined || gap.test(line) || stdout !== '') {
-    throw new Error(`not one clear line: ${JSON.stringify({ stdout, stderr, exit })}`);
-  }
-  return { code, exit, line };
-};
-
-const failure = (code: ErrorCode, says: string | RegExp): unknown => ({
-  code,
-  exit: ERRORS[code].exit,
-  line: typeof says === 'string' ? expect.stringContaining(says) : expect.stringMatching(says),
-});
-
 describe('bad input', () => {
   test.each(CASES)('$what: $code', async ({ args, code, says }) => {
-    expect(failureOf(await lab.appshot(...args()))).toEqual(failure(code, says()));
+    expect(failureLine(await lab.appshot(...args()))).toEqual(failure(code, says()));
     const [verb = '', ...rest] = args();
     const json = await lab.appshot(verb, '--json', ...rest);
     const { error } = JSON.parse(json.stderr) as { error: { code: string; message: string; hint: string } };
@@ -279,18 +258,18 @@ const asNobody = (...args: string[]): Promise<CommandResult> =>
 
 describe('rights and daemons', () => {
   test('a user without rights to the socket', async () => {
-    expect(failureOf(await asNobody('ps'))).toEqual(failure('FORBIDDEN', lab.runDirectory));
+    expect(failureLine(await asNobody('ps'))).toEqual(failure('FORBIDDEN', lab.runDirectory));
   });
 
   test('a daemon of a user', async () => {
-    expect(failureOf(await asNobody('daemon', '--data-dir', inLab('d'), '--run-dir', inLab('r')))).toEqual(
+    expect(failureLine(await asNobody('daemon', '--data-dir', inLab('d'), '--run-dir', inLab('r')))).toEqual(
       failure('NOT_ROOT', 'root'),
     );
   });
 
   test('a second daemon with the same directories', async () => {
     const own = ['--data-dir', lab.dataDirectory, '--run-dir', lab.runDirectory, '--network', NETWORK];
-    expect(failureOf(await lab.foreground(APPSHOT, ['daemon', ...own]))).toEqual(
+    expect(failureLine(await lab.foreground(APPSHOT, ['daemon', ...own]))).toEqual(
       failure('DAEMON_RUNNING', String(lab.daemonPid())),
     );
   });
@@ -299,7 +278,7 @@ describe('rights and daemons', () => {
     'the network %s',
     async (network) => {
       const own = ['--data-dir', inLab('d'), '--run-dir', inLab('r'), '--network', network];
-      expect(failureOf(await lab.foreground(APPSHOT, ['daemon', ...own]))).toEqual(
+      expect(failureLine(await lab.foreground(APPSHOT, ['daemon', ...own]))).toEqual(
         failure('BAD_NETWORK', network),
       );
     },

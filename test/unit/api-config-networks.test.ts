@@ -64,7 +64,7 @@ describe('parseConfig', () => {
       policy: {
         priority: 80,
         freeze: 30,
-        instances: { min: 1, max: 4, template: 'base' },
+        instances: { min: 0, max: 4, template: 'base' },
         ignore: ['10.0.0.0/8', '10.1.2.3/32'],
       },
     });

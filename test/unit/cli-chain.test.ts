@@ -195,7 +195,7 @@ describe('how a file is reached', () => {
       policy: {
         priority: 10,
         freeze: 5,
-        instances: { min: 1, max: 2, template: 'base' },
+        instances: { min: 0, max: 2, template: 'base' },
         ignore: ['10.0.0.9/32'],
       },
     });

@@ -35,6 +35,7 @@ const VERBS = [
   'template',
   'clone',
   'network',
+  'ports',
   'events',
   'top',
   'daemon',

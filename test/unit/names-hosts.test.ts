@@ -64,6 +64,14 @@ describe('the block', () => {
     expect(withBlock(both, 'one more', [])).toBe(blockOf('one'));
   });
 
+  it('goes without names that mean something outside of blocks, as long as they do', () => {
+    const names = [ENTRY, { address: '10.10.0.3', names: ['db'] }];
+    const theirs = `127.0.0.1 localhost\tWEB # db\n127.0.1.1 db\n${blockOf('two')}`;
+    expect(withBlock(theirs, 'one', names)).toBe(theirs + blockOf('one').replace('\tweb ', '\t'));
+    expect(withBlock(`# 127.0.0.1 web\n${blockOf('two')}`, 'one', [ENTRY])).toContain(blockOf('one'));
+    expect(withBlock('127.0.0.1 web web.default.appshot.internal\n', 'one', [ENTRY])).not.toContain('BEGIN');
+  });
+
   it('is made anew when somebody edited it', () => {
     const edited = blockOf('one').replace('10.10.0.2\tweb', '1.2.3.4 other\n\n#').replaceAll('\n', '\r\n');
     expect(withBlock(`a\n${edited}b\n`, 'one', [ENTRY])).toBe(`a\n${blockOf('one')}b\n`);

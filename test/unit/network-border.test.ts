@@ -33,6 +33,31 @@ describe('what a border is made of', () => {
     expect(elements(networks, 'masqueraded')).toEqual([{ prefix: { addr: '10.30.4.0', len: 22 } }]);
   });
 
+  it('lets everybody ask the web gateway where it listens, and nowhere else', () => {
+    const added = (web: Parameters<typeof borderTable>[2]) => {
+      const [without, withWeb] = [[], web].map((some) => borderTable('t', networks, some).chains['input']);
+      return withWeb?.rules.filter((rule) => !JSON.stringify(without).includes(JSON.stringify(rule)));
+    };
+    const port = (number: number) => ({
+      match: { op: '==', left: { payload: { protocol: 'tcp', field: 'dport' } }, right: number },
+    });
+    expect(added([{ port: 80 }, { address: '::1', port: 81 }])).toEqual([[port(80), { accept: null }]]);
+    expect(added([{ address: '10.1.2.3', port: 80 }])?.[0]).toEqual([
+      {
+        match: { op: '==', left: { payload: { protocol: 'ip', field: 'daddr' } }, right: '10.1.2.3' },
+      },
+      port(80),
+      { accept: null },
+    ]);
+  });
+
+  it('knows the addresses of each, to tell its applications from what is outside', () => {
+    expect(elements(networks, 'networks')).toEqual([
+      { prefix: { addr: '10.20.0.0', len: 16 } },
+      { prefix: { addr: '10.30.4.0', len: 22 } },
+    ]);
+  });
+
   it('has the same rules however many networks there are', () => {
     const many = fc.array(fc.boolean(), { maxLength: 50 });
     fc.assert(

@@ -140,7 +140,7 @@ describe('a file that cannot be used', () => {
     // As version 2 had it: owned by applications alone.
     await alter(
       path,
-      `DROP TABLE templates;
+      `DROP TABLE templates; DROP TABLE networks;
        CREATE TABLE old (id TEXT PRIMARY KEY, aid TEXT NOT NULL REFERENCES applications (aid) ON DELETE CASCADE,
          takenAt TEXT NOT NULL, bytes INTEGER NOT NULL, parent TEXT, manifest TEXT NOT NULL, digest TEXT NOT NULL,
          pinned INTEGER NOT NULL, kind TEXT NOT NULL DEFAULT 'sleep', durable INTEGER NOT NULL DEFAULT 1,

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/criu/index.ts';
 import { missingCapabilities } from '../../src/setup/doctor/capabilities.ts';
 import { judgeCgroups, parseCgroups } from '../../src/setup/doctor/cgroups.ts';
+import { judgeGateway } from '../../src/setup/doctor/gateway.ts';
 import { judgeRecord, judgeTrial } from '../../src/setup/doctor/engine.ts';
 import { check, degraded, missing, ok } from '../../src/setup/doctor/finding.ts';
 import {
@@ -192,6 +193,22 @@ describe('the engine', () => {
   it('must be the version on record', () => {
     expect(judgeTrial({ engine, version: '4.1.1' }).status).toBe('ok');
     expect(judgeTrial({ engine, version: '4.2' }).status).toBe('missing');
+  });
+});
+
+describe('the web gateway', () => {
+  it.each([
+    [
+      'HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/\nStatus: long-term',
+      'ok',
+      /2\.6\.12/,
+    ],
+    ['HAProxy version 3.0.11-1 2025/06/03', 'ok', /3\.0\.11/],
+    ['HA-Proxy version 2.2.9-2+deb11u6 2023/12/15', 'degraded', /2\.2\.9-2\+deb11u6, older than 2\.6/],
+    ['HAProxy version 2.10.0', 'ok', /2\.10/],
+    [undefined, 'degraded', /there is no/],
+  ])('by what it says of itself: %s', (printed, status, found) => {
+    expect(judgeGateway(printed)).toMatchObject({ status, found: expect.stringMatching(found) });
   });
 });
 

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -13,7 +13,7 @@ import { compileInit, hashOfSource } from '../../src/setup/init-program.ts';
 import { withLock } from '../../src/setup/lock.ts';
 import { mirrorAmong } from '../../src/setup/mirror.ts';
 import { missingAmong, neededPackages } from '../../src/setup/packages.ts';
-import { withoutServices } from '../../src/setup/services.ts';
+import { keepFromStarting, withoutServices } from '../../src/setup/services.ts';
 import { covers, readStamp, writeStamp } from '../../src/setup/stamp.ts';
 import type { Stamp } from '../../src/setup/stamp.ts';
 import { compareVersions, parseVersion } from '../../src/setup/trial.ts';
@@ -103,6 +103,29 @@ describe('services', () => {
     const policy = join(directory, 'policy-rc.d');
     await withoutServices(() => expect(run(policy)).rejects.toThrow('exit code 101'), policy);
     expect(await readdir(directory)).toEqual([]);
+  });
+
+  it('do not start with the machine either', async () => {
+    const [units, wants] = ['lib/systemd/system', 'etc/systemd/system/multi-user.target.wants'];
+    for (const place of [units, wants, 'etc/init.d', 'etc/rc3.d', 'var/lib/systemd'])
+      await mkdir(join(directory, place), { recursive: true });
+    const place = (...names: string[]): string => join(directory, ...names);
+    const script =
+      '#!/bin/sh\n### BEGIN INIT INFO\n# Provides: haproxy\n# Required-Start:\n# Required-Stop:\n# Default-Start: 3\n# Default-Stop: 0\n### END INIT INFO\n';
+    await writeFile(place('etc/init.d/haproxy'), script, { mode: 0o755 });
+    await symlink('../init.d/haproxy', place('etc/rc3.d/S01haproxy'));
+    for (const name of ['haproxy', 'caddy', 'other']) {
+      await writeFile(place(units, `${name}.service`), '[Install]\nWantedBy=multi-user.target\n');
+      // As their packages do when they are installed.
+      const env = { ...process.env, DPKG_ROOT: directory, DPKG_MAINTSCRIPT_PACKAGE: name };
+      await run('deb-systemd-helper', ['enable', `${name}.service`], { env });
+    }
+    expect(await readdir(place(wants))).toHaveLength(3);
+    for (let turn = 0; turn < 2; turn++) {
+      await keepFromStarting(['haproxy', 'caddy'], directory);
+      expect(await readdir(place(wants))).toEqual(['other.service']);
+      expect(await readdir(place('etc/rc3.d'))).toEqual(['K01haproxy']);
+    }
   });
 
   it('get their policy back from the next set-up when one was killed', async () => {
