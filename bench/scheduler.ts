@@ -29,6 +29,7 @@ const application = (number: number): Changing<Application> => ({
   cpuLimit: 1,
   requestsOpen: 0,
   activeAt: 0,
+  askedAt: 0,
   wakeTook: 20,
   sleepTook: 200,
   blockedUntil: 0,

@@ -21,6 +21,8 @@ export interface NetworkUse {
    * which no snapshot holds. A FIN that was not acknowledged counts as one.
    */
   readonly unsent: number;
+  /** TCP connections that others have closed and the application has not: that they did may not be acknowledged yet. */
+  readonly halfClosed: number;
 }
 
 const OPENING: ReadonlySet<SocketState> = new Set(['SYN_RECV', 'NEW_SYN_RECV']);
@@ -74,6 +76,7 @@ export const useOf = (tcp: readonly InetSocket[], udp: readonly InetSocket[]): N
       tcp.filter(({ state }) => OPENING.has(state)).length +
       sum(listeners.map(({ receiveQueue }) => receiveQueue)),
     unsent: sum(remote.map(({ sendQueue }) => sendQueue)),
+    halfClosed: remote.filter(({ state }) => state === 'CLOSE_WAIT').length,
   };
 };
 

@@ -19,6 +19,8 @@ export interface Observation {
   readonly sample: Sample;
   /** When it was last active, on the samples' clock. */
   readonly activeAt: number;
+  /** When it last received packets. */
+  readonly askedAt: number;
   /** Cores used between the last two samples; null after the first. */
   readonly cpu: number | null;
 }
@@ -27,12 +29,13 @@ export interface Observation {
 export const observe = (before: Observation | undefined, sample: Sample): Observation => {
   // Counters that went back are those of another environment: it slept and woke between the samples.
   if (!before || sample.cpuMicroseconds < before.sample.cpuMicroseconds)
-    return { sample, activeAt: sample.at, cpu: null };
+    return { sample, activeAt: sample.at, askedAt: sample.at, cpu: null };
   const elapsed = sample.at - before.sample.at;
   if (elapsed <= 0) return before;
   const cpu = (sample.cpuMicroseconds - before.sample.cpuMicroseconds) / 1000 / elapsed;
-  const active = cpu > TUNING.busyCores || sample.packets !== before.sample.packets;
-  return { sample, activeAt: active ? sample.at : before.activeAt, cpu };
+  const askedAt = sample.packets === before.sample.packets ? before.askedAt : sample.at;
+  const activeAt = cpu > TUNING.busyCores ? sample.at : Math.max(before.activeAt, askedAt);
+  return { sample, activeAt, askedAt, cpu };
 };
 
 /** How often to sample, in milliseconds, for the shortest idle time that matters, in seconds. */

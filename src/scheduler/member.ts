@@ -75,6 +75,7 @@ export class Member implements Changing<Application> {
   cpuLimit: number | null = null;
   requestsOpen = 0;
   activeAt: number;
+  askedAt: number;
   wakeTook: number | null = null;
   sleepTook: number | null = null;
   blockedUntil = 0;
@@ -91,6 +92,7 @@ export class Member implements Changing<Application> {
     this.record = record;
     this.since = Math.min(now, now - (wall - Date.parse(record.since)));
     this.activeAt = this.since;
+    this.askedAt = this.since;
     this.#read(record);
     this.state = standingOf(record, undefined);
   }
@@ -152,7 +154,10 @@ export class Member implements Changing<Application> {
     // What let it go on was something to do, and what was measured before says nothing of it.
     const isEmpty = EMPTY.has(record.state);
     if (before === 'frozen' || isEmpty) this.observation = undefined;
-    if (before === 'frozen') this.activeAt = now;
+    if (before === 'frozen') {
+      this.activeAt = now;
+      this.askedAt = now;
+    }
     if (isEmpty) this.memoryBytes = 0;
     return true;
   }

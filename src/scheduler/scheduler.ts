@@ -16,7 +16,7 @@ import { USUAL_PRIORITY } from './member.ts';
 import type { Member } from './member.ts';
 import { Orders } from './orders.ts';
 import { NOTHING, decide } from './policy/index.ts';
-import type { Memory } from './policy/index.ts';
+import type { Machine, Memory } from './policy/index.ts';
 import { Sensors } from './sensors.ts';
 import type { Gauges } from './sensors.ts';
 
@@ -24,6 +24,10 @@ import type { Gauges } from './sensors.ts';
 const APART_MS = 5;
 /** How often samples are taken, in ms, while nobody in memory has an idle time. */
 const UNHURRIED_MS = 5000;
+/** The same while memory or processors are short: what grows must be seen in time. */
+const HURRIED_MS = 500;
+/** Memory is short when less than this part is left; processors when somebody waits for them so much of the time, in percent. */
+const SHORT = { memory: 0.25, cpu: 20 } as const;
 /** Of the time, for taking samples at most. */
 const SAMPLING_SHARE = 0.02;
 /** How often the gateway is asked what it measured, in ms. */
@@ -50,6 +54,7 @@ export class Scheduler {
   #memory: Memory = NOTHING;
   #loadsAt = -Infinity;
   #sampledAt = -Infinity;
+  #isShort = false;
   /** What looking at everybody took, in ms. */
   #samplingTook = 0;
   #lookedAt = -Infinity;
@@ -111,7 +116,8 @@ export class Scheduler {
   #sample(now: number, awake: readonly Member[]): number {
     const limits = awake.map(({ freezeAfter, sleepAfter }) => freezeAfter ?? sleepAfter ?? Infinity);
     const shortest = Math.min(...limits);
-    const wanted = shortest === Infinity ? UNHURRIED_MS : sampleInterval(shortest / 1000);
+    const unasked = this.#isShort ? HURRIED_MS : UNHURRIED_MS;
+    const wanted = shortest === Infinity ? unasked : Math.min(unasked, sampleInterval(shortest / 1000));
     const every = Math.max(wanted, this.#samplingTook / SAMPLING_SHARE);
     if (now >= this.#sampledAt + every) {
       for (const member of awake) this.#sensors.sample(member);
@@ -146,6 +152,7 @@ export class Scheduler {
     let used = 0;
     for (const { memoryBytes } of members.values()) used += memoryBytes;
     const machine = this.#machine.read(now, used);
+    this.#isShort = isShort(machine);
     const view = { now, machine, applications: members, services, waiting };
     const { decisions, memory, next } = decide(this.#memory, view);
     this.#memory = memory;
@@ -176,5 +183,8 @@ export class Scheduler {
     clearTimeout(this.#timer);
   }
 }
+
+const isShort = ({ memoryBytes, availableBytes, pressure }: Machine): boolean =>
+  availableBytes < SHORT.memory * memoryBytes || (pressure?.cpuSome ?? 0) >= SHORT.cpu;
 
 const isInMemory = ({ state }: Member): boolean => state === 'running' || state === 'frozen';

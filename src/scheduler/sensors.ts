@@ -70,5 +70,6 @@ export class Sensors {
     member.observation = observation;
     member.cpu = observation.cpu ?? 0;
     member.activeAt = observation.activeAt;
+    member.askedAt = observation.askedAt;
   }
 }

@@ -330,6 +330,8 @@ describe('a sleeper', () => {
       // The same by one that may.
       await attempt(one, stranger);
       expect(wanted).toContain(stranger);
+      // Its kernel goes on asking for as long as that connection is open.
+      machine.visit(() => closed.forget(stranger));
     });
   });
 

@@ -178,6 +178,7 @@ describe('networkUse', () => {
       connections: [],
       inFlight: 1,
       unsent: 0,
+      halfClosed: 0,
     });
   });
 });

@@ -1,11 +1,14 @@
 /** A sleep under way turns back when a packet arrives: the client waits no longer than it must, and nothing is lost. */
+import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Client } from '../../src/api/client.ts';
 import { launch } from '../support/application.ts';
 import type { Application } from '../support/application.ts';
+import { eventually } from '../support/eventually.ts';
 import { httpConnection } from '../support/http-client.ts';
 import { APPSHOT, createLab } from '../support/lab.ts';
 import type { Lab } from '../support/lab.ts';
-import { fixture } from '../support/programs/program.ts';
+import { fixture, PYTHON } from '../support/programs/program.ts';
 import { node } from '../support/programs/node.ts';
 
 /** So much memory that saving it takes far longer than a request. */
@@ -48,6 +51,35 @@ test.each([
   await events.close();
   open.close();
   client.close();
+});
+
+/** Answers each connection with a word, and never closes one. */
+const KEEPS = `
+import socket
+listener = socket.create_server(('', ${node.port}))
+kept = []
+while True:
+    one, _ = listener.accept()
+    kept.append(one)
+    one.recv(100)
+    one.send(b'x')
+`;
+
+test('a client that has just closed its connection does not', async () => {
+  const client = new Client(lab.runDirectory);
+  const keeper = await launch(lab, 'keeper', { command: [PYTHON, '-c', KEEPS] });
+  for (let turn = 0; turn < 5; turn += 1) {
+    const socket = await eventually(() => lab.connect(keeper.address, node.port));
+    socket.write('x');
+    await once(socket, 'data');
+    // By the kernel's own time the application's acknowledgement may come 40 ms later, and until then this end says it again.
+    socket.end();
+    await client.sleep(keeper.aid);
+    expect(await keeper.state()).toBe('asleep');
+    socket.destroy();
+    await client.wake(keeper.aid);
+  }
+  await keeper.remove();
 });
 
 test('what a packet wakes while it is removed is removed', async () => {

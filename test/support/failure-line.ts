@@ -11,7 +11,11 @@ interface Failure {
 }
 
 /** The one line for people: what and why, what to do, the code. Throws when there is more, or less, or a gap in it. */
-export const failureLine = ({ stdout, stderr, code: exit }: CommandResult): Failure => {
+export const failureLine = ({
+  stdout,
+  stderr,
+  code: exit,
+}: Pick<CommandResult, 'stdout' | 'stderr' | 'code'>): Failure => {
   const [, line, code] = /^appshot: ([^\n]+) \[([A-Z_]+)\]\n$/.exec(stderr) ?? [];
   const gap = /\{\w+\}|undefined|\[object/;
   if (line === undefined || code === undefined || gap.test(line) || stdout !== '') {

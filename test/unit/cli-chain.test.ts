@@ -2,9 +2,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildChain } from '../../src/cli/chain.ts';
 import { parseInstances } from '../../src/cli/numbers.ts';
+import { addRunVerb } from '../../src/cli/verbs/run.ts';
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 let directory = '';
@@ -112,6 +114,19 @@ describe('a command', () => {
     [{ network: 'Blue' }, ['x'], 'USAGE', '--network: use 1 to '],
     [{ service: 'a_b' }, ['x'], 'USAGE', '--service: use 1 to 63'],
     [{ publish: ['80'] }, ['x'], 'USAGE', "--publish: '80' names no port of this machine: write 80:80"],
+    [{ hostname: 'a.b' }, ['x'], 'USAGE', '--hostname: use 1 to 63'],
+    [{ publish: ['0:80'] }, ['x'], 'USAGE', '--publish: the port 0 is not between 1 and 65535'],
+    [{ publish: ['8080:65536'] }, ['x'], 'USAGE', '--publish: the port 65536 is not between'],
+    [{ publish: ['http:80'] }, ['x'], 'USAGE', "--publish: 'http' is neither a port nor a range"],
+    [{ publish: ['10.0.0.300:1:1'] }, ['x'], 'USAGE', '--publish: Invalid IPv4 address'],
+    [
+      { publish: ['[::1]:1:1'] },
+      ['x'],
+      'USAGE',
+      "--publish: '[::1]:1:1' does not begin with an IPv4 address",
+    ],
+    [{ publish: ['1-3:1-2'] }, ['x'], 'USAGE', '--publish: ports and targets must be as many, not 3 and 2'],
+    [{ publish: ['7000:1', '0.0.0.0:7000:1'] }, ['x'], 'USAGE', 'the port 7000/tcp is there twice'],
     [{ publish: ['a:1:1'] }, ['x'], 'USAGE', '--publish: Invalid IPv4 address'],
     [{ publish: ['1:1/x'] }, ['x'], 'USAGE', "--publish: 'x' is neither tcp nor udp"],
     [{ publish: ['1:1', '1-2:5-6'] }, ['x'], 'USAGE', '--publish: the port 1/tcp is there twice'],
@@ -146,6 +161,23 @@ describe('a command', () => {
       code,
       message: expect.stringContaining(message) as string,
     });
+  });
+});
+
+describe('an option', () => {
+  it.each([
+    [['--priority', '101'], 'from 0 to 100'],
+    [['--priority', '-1'], 'from 0 to 100'],
+    [['--priority', 'high'], 'from 0 to 100'],
+    [['--freeze', 'never'], "'never' is not a duration"],
+    [['--idle', 'never'], "'never' is not a duration"],
+    [['--instances', 'many'], 'Give MIN..MAX'],
+  ])('%j is refused as it is read', async (words, says) => {
+    const program = new Command().enablePositionalOptions().exitOverride();
+    program.configureOutput({ outputError: () => undefined });
+    addRunVerb(program);
+    const parsed = program.parseAsync(['run', ...words, '--', 'x'], { from: 'user' });
+    await expect(parsed).rejects.toThrow(says);
   });
 });
 

@@ -81,4 +81,13 @@ describe('useOf', () => {
     ];
     expect(useOf(sockets, []).unsent).toBe(101);
   });
+
+  it('counts what others have closed and the application has not', () => {
+    const sockets = [
+      tcp('10.0.0.2 80', '10.0.0.1 4000', { state: 'CLOSE_WAIT' }),
+      tcp('127.0.0.1 80', '127.0.0.1 4003', { state: 'CLOSE_WAIT' }),
+      tcp('10.0.0.2 80', '10.0.0.1 4001'),
+    ];
+    expect(useOf(sockets, []).halfClosed).toBe(1);
+  });
 });

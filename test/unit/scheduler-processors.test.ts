@@ -26,6 +26,7 @@ describe('processors that are short', () => {
     ['while nobody is asked', [batch('a'), appOf('shop')], 70],
     ['for somebody of lower priority', [batch('a', { priority: 70 }), asked], 70],
     ['while they are not that short', [batch('a'), asked], 40],
+    ['who was asked a moment ago', [batch('a', { askedAt: 6000 }), asked], 70],
     ['who answers a request', [batch('a', { requestsOpen: 1 }), asked], 70],
   ])('freeze nobody %s', (_, applications, some) => {
     expect(new Looks().words(10_000, { applications, machine: busy(some) })).toEqual([]);

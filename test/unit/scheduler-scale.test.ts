@@ -98,6 +98,19 @@ describe('a service whose responses take long', () => {
     );
   });
 
+  it('gets one when they are slow and it was busy from its first second on', () => {
+    const slow = { rate: 20, queue: 0, responseMs: 310 };
+    const looks = new Looks();
+    const busy = shop(slow, [instance('a', { cpu: 0.7 })]);
+    looks.at(0, busy);
+    expect(looks.at(2000, busy)[0]).toMatchObject({ kind: 'clone', code: 'response' });
+    // One that has little to do is just not quick.
+    const other = new Looks();
+    const idle = shop(slow, [instance('a', { cpu: 0.2 })]);
+    other.at(0, idle);
+    expect(other.words(2000, idle)).toEqual([]);
+  });
+
   it.each([
     ['when hardly anybody asks', { rate: 2, queue: 0, responseMs: 500 }],
     ['when they are a little slower', { rate: 20, queue: 0, responseMs: 25 }],

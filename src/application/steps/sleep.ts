@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppShotError } from '../../common/index.ts';
 import { networkUse } from '../../resources/index.ts';
+import type { NetworkUse } from '../../resources/index.ts';
 import type { Reachable } from '../../snapshots/index.ts';
 import { environmentOf, turnBack } from '../context.ts';
 import type { Work } from '../context.ts';
@@ -17,6 +18,9 @@ import type { Executor } from './executor.ts';
 
 /** How long a connection that is being made, or data that is not acknowledged, may delay a sleep; and how often to look. In ms. */
 const SETTLE = { patience: 1000, interval: 5 } as const;
+
+/** A kernel acknowledges within this time what it need not answer (`TCP_ATO_MIN`, 40 ms). */
+const LATE_ACK = 50;
 
 /** Names what blocks a snapshot before anything is touched (mission E6). */
 export const check: Executor = {
@@ -36,9 +40,11 @@ export const check: Executor = {
 };
 
 /** What the sleeping application can be reached by, from its sockets, and what is under way there. */
-const lookAtNetwork = (work: Work): { reachable: Reachable; inFlight: number; unsent: number } => {
-  const { listening, connections, inFlight, unsent } = networkUse(environmentOf(work).diagnosis);
-  return { reachable: { listening: [...listening], connections: [...connections] }, inFlight, unsent };
+const lookAtNetwork = (
+  work: Work,
+): { reachable: Reachable } & Pick<NetworkUse, 'inFlight' | 'unsent' | 'halfClosed'> => {
+  const { listening, connections, ...rest } = networkUse(environmentOf(work).diagnosis);
+  return { reachable: { listening: [...listening], connections: [...connections] }, ...rest };
 };
 
 /**
@@ -49,9 +55,14 @@ export const settle: Executor = {
   run: async (work) => {
     // The gateway's requests go elsewhere where they can, and its idle connections are closed while that wakes nobody.
     if (work.record.spec.sites) await work.house.roster.told();
-    const end = performance.now() + SETTLE.patience;
+    const begun = performance.now();
     let now = lookAtNetwork(work);
-    while (now.inFlight + now.unsent > 0 && performance.now() < end) {
+    const isUnderWay = (): boolean => {
+      const waited = performance.now() - begun;
+      if (now.inFlight + now.unsent > 0) return waited < SETTLE.patience;
+      return now.halfClosed > 0 && waited < LATE_ACK;
+    };
+    while (isUnderWay()) {
       await delay(SETTLE.interval);
       now = lookAtNetwork(work);
     }

@@ -18,6 +18,9 @@ interface Sign {
   readonly isBad: boolean;
 }
 
+/** Then its responses take as long as they usually do. */
+const hasLittleToDo = ({ cpu, cpuLimit }: Crew): boolean => cpu <= cpuLimit / 2;
+
 const sign = (round: Round, crew: Crew, note: ServiceNote): Sign | null => {
   const { tuning } = round;
   const { load } = crew.service;
@@ -27,11 +30,14 @@ const sign = (round: Round, crew: Crew, note: ServiceNote): Sign | null => {
     return { code: 'queue', figures: { queue: load.queue, awake }, isBad: load.queue >= 4 * awake };
   if (crew.cpu >= tuning.cpuFull * crew.cpuLimit)
     return { code: 'cpu-full', figures: { cpu: crew.cpu, limit: crew.cpuLimit, awake }, isBad: false };
-  if (load?.responseMs == null || note.usual === null || load.rate < tuning.overRate) return null;
-  if (load.responseMs < tuning.overTimes * note.usual) return null;
+  if (load?.responseMs == null || load.rate < tuning.overRate) return null;
+  // Of a service that was busy from its first second on nobody knows what is usual.
+  if (note.usual === null && hasLittleToDo(crew)) return null;
+  const usual = note.usual ?? tuning.overUnknown / tuning.overTimes;
+  if (load.responseMs < tuning.overTimes * usual) return null;
   const { responseMs: response, rate } = load;
-  const isBad = response >= 2 * tuning.overTimes * note.usual;
-  return { code: 'response', figures: { response, usual: note.usual, rate, awake }, isBad };
+  const isBad = response >= 2 * tuning.overTimes * usual;
+  return { code: 'response', figures: { response, usual, rate, awake }, isBad };
 };
 
 /** Milliseconds between two adjustments of what is usual, so that it does not depend on how often somebody looks. */
@@ -40,7 +46,7 @@ const USUAL_EVERY_MS = 1000;
 /** What is usual follows shorter responses quickly and longer ones slowly, and only while there is little to do. */
 const learn = (round: Round, crew: Crew, note: ServiceNote): ServiceNote => {
   const response = crew.service.load?.responseMs ?? null;
-  if (response === null || crew.cpu > crew.cpuLimit / 2) return note;
+  if (response === null || !hasLittleToDo(crew)) return note;
   if (round.now - note.usualAt < USUAL_EVERY_MS) return note;
   const { usual } = note;
   const next = usual === null ? response : usual + (response - usual) * (response < usual ? 0.3 : 0.02);

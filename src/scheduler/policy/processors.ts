@@ -31,6 +31,7 @@ const freezeOne = (round: Round, some: number): void => {
       (one) =>
         one.state === 'running' &&
         one.requestsOpen === 0 &&
+        round.now - one.askedAt >= round.tuning.unaskedFor &&
         one.cpu >= least &&
         one.priority < asked.priority &&
         round.isFree(one) &&

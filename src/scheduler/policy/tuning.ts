@@ -35,6 +35,8 @@ export interface Tuning {
   /** Pressure, in percent, from which processors are short, and below which they no longer are. */
   readonly cpuHigh: number;
   readonly cpuLow: number;
+  /** Whoever computes so long after the last packet that counts does it without a request. */
+  readonly unaskedFor: number;
   /** Between two freezes for want of processors; how long one lasts at least and at most; how long its turn is after that. */
   readonly cpuWait: number;
   readonly cpuFrozenShortest: number;
@@ -46,6 +48,8 @@ export interface Tuning {
   /** A service is overloaded when it is so for so long; when responses take so many times their own usual; at this rate at least. */
   readonly overFor: number;
   readonly overTimes: number;
+  /** Responses that take so long are slow where nobody knows what is usual. */
+  readonly overUnknown: number;
   readonly overRate: number;
   /** The part of an instance's processor limit from which it is full, and that those which stay may have when one goes. */
   readonly cpuFull: number;
@@ -86,6 +90,7 @@ export const TUNING: Tuning = {
   pressureWait: 3000,
   cpuHigh: 50,
   cpuLow: 20,
+  unaskedFor: 5000,
   cpuWait: 3000,
   cpuFrozenShortest: 5000,
   cpuFrozenLongest: 60_000,
@@ -94,6 +99,7 @@ export const TUNING: Tuning = {
   owedLongest: 320_000,
   overFor: 2000,
   overTimes: 3,
+  overUnknown: 300,
   overRate: 5,
   cpuFull: 0.9,
   cpuAfter: 0.6,

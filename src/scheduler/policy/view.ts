@@ -30,6 +30,8 @@ export interface Application {
   readonly requestsOpen: number;
   /** When it last computed, or received a packet or request that counts: not from an ignored address, not to a port nobody listens on. */
   readonly activeAt: number;
+  /** When it last received a packet that counts; it may still be at work for it. */
+  readonly askedAt: number;
   /** Milliseconds that its last wake and sleep took; null when there was none. */
   readonly wakeTook: number | null;
   readonly sleepTook: number | null;

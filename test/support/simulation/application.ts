@@ -53,6 +53,7 @@ export class SimulatedApplication implements Changing<Application> {
   cpu = 0;
   requestsOpen = 0;
   activeAt = 0;
+  askedAt = -60_000;
   wakeTook: number | null = null;
   sleepTook: number | null = null;
   blockedUntil = 0;

@@ -147,6 +147,7 @@ export class Machine {
 
   #answer(site: Site, app: SimulatedApplication, request: Request): void {
     app.activeAt = this.now;
+    app.askedAt = this.now;
     app.requestsOpen += 1;
     if (app.state === 'frozen') this.at(this.now + THAW_MS, () => this.#thaw(app));
     const done = (): void => {

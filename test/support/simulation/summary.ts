@@ -1,6 +1,4 @@
-/** A day in figures, as a table: what the scheduler did, how long requests waited, and how full memory was. */
-import { MB } from './application.ts';
-import type { Machine } from './machine.ts';
+/** Many samples in three figures. */
 
 const quantile = (sorted: readonly number[], q: number): number =>
   sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? 0;

@@ -26,6 +26,7 @@ export const appOf = (name: string, facts: Partial<Application> = {}): Applicati
   cpuLimit: 1,
   requestsOpen: 0,
   activeAt: 0,
+  askedAt: -60_000,
   wakeTook: 20,
   sleepTook: 200,
   blockedUntil: 0,
