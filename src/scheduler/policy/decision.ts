@@ -63,7 +63,7 @@ const LINES = {
   'waits-its-turn': (b: Figures) =>
     `it needs ${size(b['needs'])} and ${size(b['free'])} are free; its equals are at work, or awake for less than ${time(b['stay'])}`,
   'no-room': (b: Figures) =>
-    `it needs ${size(b['needs'])} and ${size(b['free'])} are free; everything awake is of higher priority or has to stay awake`,
+    `it needs ${size(b['needs'])} and ${size(b['free'])} are free; what is awake is of higher priority, has to stay awake, or is only on its way`,
   'min-instances': (b: Figures) => `${b['awake']} instances are awake, and ${b['min']} have to be`,
   owed: (b: Figures) =>
     `it was put to sleep at work, ${time(b['asleep'])} ago, and there is room again: ${size(b['free'])} are free`,

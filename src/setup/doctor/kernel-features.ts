@@ -159,6 +159,14 @@ export const kernelChecks: readonly Check[] = [
     judge: judgeSoftDirty,
   }),
   check({
+    name: 'pressure',
+    meaning:
+      'tells the scheduler when somebody waits for memory or a processor; without it, it goes by what is free and used',
+    advice: 'use a kernel with CONFIG_PSI, and start it with psi=1',
+    gather: () => readFile('/proc/pressure/memory', 'utf8').catch(() => ''),
+    judge: (text) => (text ? ok('/proc/pressure can be read') : degraded('/proc/pressure cannot be read')),
+  }),
+  check({
     name: 'initial time namespace',
     meaning: 'clocks of applications are offset from that of the machine',
     advice: 'run the daemon outside a time namespace of its own',

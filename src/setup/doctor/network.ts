@@ -21,6 +21,7 @@ import {
   setLink,
   withNetworkNamespace,
 } from '../../kernel/index.ts';
+import { PortGuard, Publisher } from '../../network/index.ts';
 import { check, degraded, missing, ok } from './finding.ts';
 import type { Check, Verdict } from './finding.ts';
 
@@ -167,6 +168,22 @@ export const networkChecks: readonly Check[] = [
     needsRoot: true,
     gather: () => inScratchNetwork(addTable),
     judge: () => ok('added a table'),
+  }),
+  check({
+    name: 'published ports',
+    meaning: 'ports of this machine lead to applications (`--publish`)',
+    advice: modulesAdvice('nft_chain_nat nft_numgen nf_conntrack_netlink'),
+    needsRoot: true,
+    gather: () => inScratchNetwork(() => Publisher.obstacle()),
+    judge: (reason) => (reason === undefined ? ok('translated a port') : degraded(reason)),
+  }),
+  check({
+    name: 'address guard',
+    meaning: 'holds each application to its own address, and counts what it is asked',
+    advice: 'use a kernel with nf_tables for bridges (CONFIG_NF_TABLES_BRIDGE)',
+    needsRoot: true,
+    gather: () => inScratchNetwork(() => PortGuard.obstacle()),
+    judge: (reason) => (reason === undefined ? ok('guarded a port') : degraded(reason)),
   }),
   check({
     name: 'inet_diag',
