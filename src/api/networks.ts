@@ -17,7 +17,7 @@ export const DEFAULT_NETWORK = 'default';
 export const NetworkRequest = z
   .strictObject({
     name: NetworkName,
-    /** CIDR, /8 to /29; one that is free when left out. */
+    /** CIDR, /8 to /30; one that is free when left out. */
     cidr: z.string().optional(),
     /** Whether its applications reach what lies outside, as this machine. */
     outgoing: z.boolean().default(false),
@@ -96,12 +96,16 @@ export const PolicySpec = z
     priority: z.number().int().min(0).max(100).default(50),
     /** Seconds without requests after which its processes are frozen in memory, before it sleeps. */
     freeze: seconds.optional(),
-    /** How many instances of the service are awake at least, asked or not, how many there are at most, and what further ones are cloned from. */
+    /**
+     * How many instances of the service are awake at least, asked or not, how many there are at most, what further ones are cloned from, and
+     * how many requests of its sites each has at once; more wait.
+     */
     instances: z
       .strictObject({
         min: z.number().int().min(0).max(1000).default(0),
         max: z.number().int().min(1).max(1000),
         template: z.string().optional(),
+        concurrency: z.number().int().min(1).max(10_000).optional(),
       })
       .optional(),
     /** Requests that keep nobody awake: of health checkers, by their addresses (CIDR). */
@@ -128,7 +132,8 @@ export interface Flaw {
   readonly reason: string;
 }
 
-const collide = (one: PublishSpec, other: PublishSpec): boolean =>
+/** Whether two cannot both be published: all addresses of the machine include each of them. */
+export const collide = (one: PublishSpec, other: PublishSpec): boolean =>
   one.port === other.port &&
   one.protocol === other.protocol &&
   (one.address === undefined || other.address === undefined || one.address === other.address);

@@ -21,6 +21,7 @@ import type { ApplicationRecord } from '../registry/index.ts';
 import type { House, Work } from './context.ts';
 import * as operations from './operations.ts';
 import { readRulesOf } from './cloning/evaluate.ts';
+import { depart } from './farewell.ts';
 import { identityOf } from './identity.ts';
 import { boundLogs } from './logs.ts';
 import { Reluctance } from './reluctance.ts';
@@ -324,7 +325,7 @@ export class Applications {
       const record = await this.#house.registry.find(aid);
       const environment = this.#environments.get(aid);
       this.#environments.delete(aid);
-      if (record && environment) this.#house.networks.disconnect(record.address, environment);
+      if (record && environment) await depart({ house: this.#house, record, environment });
       if (environment) await this.#house.pool.discard(environment);
       if (record) await this.#forget(record);
     });
@@ -334,6 +335,7 @@ export class Applications {
     const { networks, registry, store, keeper, emit } = this.#house;
     networks.forget(record.address);
     this.#byAddress.delete(record.address);
+    this.#reluctance.forget(record.aid);
     const snapshots = await registry.listSnapshots(record.aid);
     await registry.remove(record.aid);
     // What is not durable may be being written just now.

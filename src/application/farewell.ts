@@ -1,4 +1,10 @@
-/** How an instance with sites leaves: nobody asks it any more, and what it was asked is answered, as far as that does not take long. */
+/**
+ * How an instance leaves. Nobody asks it any more, and what it was asked is answered, as far as that does not take long; then its
+ * processes end, and last it leaves the network.
+ *
+ * In that order each client hears of it at once: the kernel of the processes closes what they have open, as on any machine. Without a network it
+ * would tell nobody. `Network.forget` looks after those that it could not tell.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
 import { networkUse } from '../resources/index.ts';
 import { environmentOf } from './context.ts';
@@ -8,6 +14,8 @@ import { networkOf } from './roster.ts';
 /** How long requests under way may take, a WebSocket for example; and how often to look. In ms. */
 const PATIENCE_MS = 1000;
 const INTERVAL_MS = 5;
+/** How long processes that were killed may take to be gone: the kernel takes back their memory before it closes what they have open. */
+const END_MS = 10_000;
 
 /** How many connections the gateway has to it, idle ones too, which it closes as soon as it knows. */
 const askedBy = (work: Work, gateway: string): number => {
@@ -17,8 +25,8 @@ const askedBy = (work: Work, gateway: string): number => {
 };
 
 /**
- * Resolves when the gateway has no more connections to it, after two seconds at the latest. What is still asked then is broken off
- * when its processes end.
+ * Resolves when the gateway has no more connections to it, after a second at the latest. What is still asked then is broken off when its
+ * processes end.
  */
 export const farewell = async (work: Work): Promise<void> => {
   const { house, record } = work;
@@ -27,4 +35,21 @@ export const farewell = async (work: Work): Promise<void> => {
   const { gateway } = house.networks.named(networkOf(record)).bridge;
   for (const end = performance.now() + PATIENCE_MS; performance.now() < end; await pause(INTERVAL_MS))
     if (askedBy(work, gateway) === 0) return;
+};
+
+/** Ends its processes; then nobody reaches the address any more, and nothing wakes it. */
+export const depart = async ({
+  house: { networks, log },
+  record: { aid, address },
+  environment,
+}: Pick<Work, 'house' | 'record' | 'environment'>): Promise<void> => {
+  if (environment) {
+    const waited = new AbortController();
+    const late = pause(END_MS, 'late', { signal: waited.signal }).catch(() => 'ended');
+    if ((await Promise.race([environment.end(), late])) === 'late')
+      log.warn({ aid }, 'its processes do not end, and it leaves the network without them');
+    waited.abort();
+    networks.disconnect(address, environment);
+  }
+  networks.forget(address);
 };

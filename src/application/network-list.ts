@@ -49,7 +49,7 @@ export class NetworkList {
       if (name === DEFAULT_NETWORK) throw new AppShotError('NETWORK_TAKEN', { name });
       const record = await registry.addNetwork({ name, cidr, outgoing, beside: networks.beside() });
       try {
-        networks.add(record);
+        await networks.add(record);
       } catch (error) {
         await registry.removeNetwork(name);
         throw error;

@@ -70,9 +70,11 @@ const failureOf = (step: string, error: AppShotError): Failure => ({
   at: new Date().toISOString(),
 });
 
-type FailureCode = 'SLEEP_FAILED' | 'WAKE_FAILED' | 'SNAPSHOT_FAILED';
+type FailureCode = 'SLEEP_FAILED' | 'WAKE_FAILED' | 'SNAPSHOT_FAILED' | 'FREEZE_FAILED' | 'THAW_FAILED';
 const FAILURES: Partial<Record<Plan['operation'], FailureCode>> = {
   sleep: 'SLEEP_FAILED',
+  freeze: 'FREEZE_FAILED',
+  thaw: 'THAW_FAILED',
   snapshot: 'SNAPSHOT_FAILED',
   wake: 'WAKE_FAILED',
 };
@@ -192,13 +194,13 @@ export const freeze = async (begun: Begun): Promise<ApplicationRecord> => {
   return record;
 };
 
-/** Lets the processes of a frozen application go on. */
+/** Lets the processes of a frozen application go on. When it fails they stay frozen. */
 export const thaw = async (begun: Begun): Promise<ApplicationRecord> => {
   const { work, plan: way } = begun;
   try {
     await takeSteps(work, way);
   } catch (error) {
-    return await settleFailure(begun, 'running', error);
+    return await settleFailure(begun, 'frozen', error);
   }
   const record = await settle(work, 'running', null);
   work.house.emit('running', record);

@@ -46,7 +46,8 @@ export class OutsideNames {
 
   #entries(): HostsEntry[] {
     // What these mean is never an application's to say.
-    const taken = ['localhost', hostname()];
+    const machine = hostname().toLowerCase();
+    const taken = ['localhost', machine, machine.split('.')[0] ?? ''];
     return this.#options.instances().map((record) => ({
       address: record.address,
       names: outsideNames(namedInstance(record), taken),

@@ -3,6 +3,7 @@
  *
  * Connections go to the instances that run; when none does, to one that is frozen or asleep, which then is the only one that wakes.
  */
+import { collide } from '../api/index.ts';
 import type { PublishSpec } from '../api/index.ts';
 import { AppShotError } from '../common/index.ts';
 import { Publisher, forward, portInUse } from '../network/index.ts';
@@ -45,12 +46,6 @@ export const publishedPorts = (instances: readonly ApplicationRecord[]): Publish
   );
 };
 
-/** Two that cannot both be published: all addresses of the machine include each of them. */
-const collides = (one: PublishSpec, other: PublishSpec): boolean =>
-  one.port === other.port &&
-  one.protocol === other.protocol &&
-  (one.address === undefined || other.address === undefined || one.address === other.address);
-
 /** Fails with `PORT_TAKEN` when a port is another service's, or a program of this machine has it. */
 const checkPublished = (
   { roster, publisher }: House,
@@ -63,10 +58,10 @@ const checkPublished = (
   for (const wanted of record.spec.publish ?? []) {
     const [port, place] = [`${wanted.port}/${wanted.protocol}`, wanted.address ?? 'this machine'];
     const taker = roster.instances.find(
-      (other) => serviceOf(other) !== service && other.spec.publish?.some((one) => collides(one, wanted)),
+      (other) => serviceOf(other) !== service && other.spec.publish?.some((one) => collide(one, wanted)),
     );
     if (taker) throw new AppShotError('PORT_TAKEN', { port, owner: `the service ${serviceOf(taker)}` });
-    const mine = roster.instances.some((other) => other.spec.publish?.some((one) => collides(one, wanted)));
+    const mine = roster.instances.some((other) => other.spec.publish?.some((one) => collide(one, wanted)));
     const program = mine ? undefined : portInUse(wanted.protocol, wanted.address, wanted.port);
     if (program !== undefined)
       throw new AppShotError('PORT_TAKEN', {

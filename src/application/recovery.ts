@@ -12,6 +12,7 @@ import type { ApplicationChange, ApplicationRecord } from '../registry/index.ts'
 import type { Applications } from './applications.ts';
 import { templateIn } from './cloning/facts.ts';
 import type { House } from './context.ts';
+import { depart } from './farewell.ts';
 import { removeFiles } from './operations.ts';
 import { fillerLock } from './memory.ts';
 import { captureFiles } from './files.ts';
@@ -129,6 +130,7 @@ const removeAll = async ({ house, record, environment }: Case): Promise<void> =>
   if (environment) await house.pool.discard(environment);
   await house.registry.remove(record.aid);
   await removeFiles(house, record);
+  house.emit('removed', record, { reason: 'it had not begun when the daemon ended' });
 };
 
 const recoverOne = async (found: Case): Promise<void> => {
@@ -156,6 +158,7 @@ const recoverOne = async (found: Case): Promise<void> => {
       applications.expect(await finishRewind(house, record));
       return;
     case 'stopping':
+      await depart(found);
       if (environment) await house.pool.discard(environment);
       await move(found, 'stopped', { environment: null });
       return;

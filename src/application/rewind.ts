@@ -9,6 +9,7 @@ import type { House } from './context.ts';
 import { verifyTree } from '../snapshots/index.ts';
 import { restoreFiles } from './files.ts';
 import { tellNames } from './naming.ts';
+import { registerPublished } from './published.ts';
 
 export type Closed = RewindResult['closed'];
 
@@ -54,22 +55,19 @@ export const rewindResting = async (
   // All is looked at before anything changes.
   await house.store.verify(snapshot);
   await verifyTree(house.objects, snapshot.tree, snapshot.id);
-  const moved = await house.registry.transition(
-    record.aid,
-    { states: RESTING, epoch: record.epoch },
-    'rewinding',
-    {
-      operation: 'rewind',
-      data: { rewind: snapshot.id },
-    },
-  );
-  if (!moved)
+  // Another service may have what it published until it was stopped.
+  const moved = await registerPublished(house, record, async () => {
+    const change = { operation: 'rewind', data: { rewind: snapshot.id } } as const;
+    const given = { states: RESTING, epoch: record.epoch };
+    const rewinding = await house.registry.transition(record.aid, given, 'rewinding', change);
+    if (rewinding) return rewinding;
     throw new AppShotError('WRONG_STATE', {
       name: record.name,
       state: record.state,
       verb: 'go back',
       advice: 'wait until what is under way has ended',
     });
+  });
   house.emit('rewinding', moved);
   return finishRewind(house, moved);
 };

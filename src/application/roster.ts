@@ -13,7 +13,7 @@ const GONE: ReadonlySet<string> = new Set<State>(['stopping', 'stopped', 'failed
 const ENDS = new Set(['removed', 'run-failed']);
 
 /** Told of an application as it was before. */
-const LATE = new Set(['kept', 'decision']);
+const LATE = new Set(['kept', 'decision', 'decision-failed']);
 
 /** How long anybody waits for the slowest listener. */
 const PATIENCE_MS = 1000;
@@ -51,6 +51,8 @@ export class Roster {
     if (known && known.epoch > record.epoch) return;
     if (ENDS.has(type)) this.#forget(record.aid);
     else this.#records.set(record.aid, record);
+    // Whoever wakes it next, by whatever way, wants it to serve.
+    if (record.state === 'asleep') this.#draining.delete(record.aid);
     this.#tellSoon();
   }
 

@@ -158,6 +158,7 @@ export const settleRegistered = async (
     return { record, snapshot };
   } catch (error) {
     await registry.remove(registered.aid);
+    house.roster.apply('removed', registered);
     if (snapshot) await store.remove(snapshot.id);
     await rm(layout.application(registered.aid).directory, { recursive: true, force: true });
     throw error;

@@ -24,6 +24,12 @@ const backendsOf = (port: number, records: readonly ApplicationRecord[], open: R
   return records.map(({ aid, address }): Backend => ({ name: aid, address, port, awake: asked.has(aid) }));
 };
 
+/** What the oldest of a service says that says anything. */
+const concurrencyOf = (records: readonly ApplicationRecord[]): number | undefined =>
+  records
+    .map(({ spec }) => spec.policy?.instances?.concurrency)
+    .find((concurrency) => concurrency !== undefined);
+
 /**
  * What the gateway is to serve, the oldest instance's sites first. Only those of `serving` get requests; the others of `instances` end
  * those that they have, and are measured meanwhile. Pure.
@@ -44,11 +50,15 @@ export const planSites = (
       const place = siteName(site);
       if (!places.has(place)) places.set(place, { ...site, service });
     }
-  const backends = new Map(
-    [...crews].map(([service, { port, records }]) => [service, backendsOf(port, records, open)]),
+  const parts = new Map(
+    [...crews].map(([service, { port, records }]) => {
+      const concurrency = concurrencyOf(records);
+      const bound = concurrency !== undefined && { concurrency };
+      return [service, { service, backends: backendsOf(port, records, open), ...bound }];
+    }),
   );
   return [...places.values()].map(({ host, path, service }) => ({
-    ...{ host, service, backends: backends.get(service) ?? [] },
+    ...{ host, service, backends: [], ...parts.get(service) },
     ...(path !== undefined && { path }),
   }));
 };

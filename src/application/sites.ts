@@ -13,7 +13,7 @@ import { planSites, serviceOfKey } from './site-plan.ts';
 export interface SiteLoad {
   /** Requests that began in the last second. */
   readonly rate: number;
-  /** Requests that wait for an instance, which happens only where the requests at once are bounded. */
+  /** Requests that wait for an instance, which happens only where `policy.instances.concurrency` bounds the requests at once. */
   readonly queue: number;
   /**
    * Milliseconds from when a request was with its instance to the head of the answer, so without the time to connect or to wake: the mean

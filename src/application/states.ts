@@ -91,7 +91,8 @@ export const PUT_AWAY: Plan = { ...STOP, steps: ['leave', 'end'] };
 const PASSAGES: Partial<Record<State, Partial<Record<Target, Plan>>>> = {
   registered: { running: RUN },
   running: { running: SNAPSHOT, frozen: FREEZE, asleep: SLEEP, stopped: STOP },
-  frozen: { running: THAW },
+  // To stop one thaws it first; stopped while it is frozen are those whose processes somebody has ended.
+  frozen: { running: THAW, stopped: PUT_AWAY },
   asleep: { running: WAKE },
   failed: { stopped: PUT_AWAY },
 };

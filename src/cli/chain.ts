@@ -29,6 +29,7 @@ export interface RunOptions {
   /** Seconds. */
   readonly freeze?: number;
   readonly instances?: InstancesRange;
+  readonly concurrency?: number;
   readonly hostname?: string;
   readonly env?: string[];
   readonly envFile?: string[];
@@ -132,10 +133,14 @@ const addReach = (base: ChainSpec, options: RunOptions): Partial<ChainSpec> => {
 };
 
 const addPolicy = ({ policy }: ChainSpec, options: RunOptions): Partial<ChainSpec> => {
-  const { priority, freeze, instances } = options;
+  const { priority, freeze, concurrency } = options;
+  const instances = options.instances ?? (concurrency === undefined ? undefined : policy?.instances);
+  if (concurrency !== undefined && !instances) throw usage('--concurrency needs --instances');
   const own = given({ priority, freeze, instances });
   if (Object.keys(own).length === 0) return {};
-  const range = instances && { instances: { ...policy?.instances, ...instances } };
+  const range = instances && {
+    instances: { ...policy?.instances, ...instances, ...given({ concurrency }) },
+  };
   return { policy: { ...(policy ?? PolicySpec.parse({})), ...own, ...range } };
 };
 

@@ -117,6 +117,12 @@ export const ERRORS = {
     'putting {name} to sleep failed at step {step}: {reason}',
     'it goes on running; the evidence is in {log}',
   ),
+  FREEZE_FAILED: fault(500, 'freezing {name} failed at step {step}: {reason}', 'it goes on running'),
+  THAW_FAILED: fault(
+    500,
+    'letting {name} go on failed at step {step}: {reason}',
+    'it stays frozen; the next packet, or `appshot wake`, tries again',
+  ),
   SNAPSHOT_FAILED: fault(
     500,
     'taking a snapshot of {name} failed at step {step}: {reason}',

@@ -74,7 +74,11 @@ const build = async (ground: Ground, emit: House['emit']): Promise<House> => {
     registry,
     pool: new Pool(shop, registry, log, options.pool ?? POOL_SIZE),
     networks,
-    names: new NameServer({ resolve: (question, network) => resolveName(house, question, network), log }),
+    names: new NameServer({
+      resolve: (question, network) => resolveName(house, question, network),
+      mayAsk: (address, network) => networks.isNear(network, address),
+      log,
+    }),
     outside: openOutside(options, log, () => house.roster.instances),
     roster: new Roster(await registry.list()),
     publisher: openPublisher(instance, log),

@@ -103,17 +103,20 @@ export class Daemon {
     await closeServer(this.#server, deadline);
     rmSync(this.#socket, { force: true });
     await house.names.close();
-    await house.outside?.close();
     const empty = (await house.registry.list()).length === 0;
     await sites.close({ end: empty });
-    if (empty) house.publisher?.dispose();
-    else house.publisher?.close();
     await house.networks.shut({ remove: empty });
     await applications.release();
+    // What was under way has changed the roster.
+    await house.roster.told();
+    await house.outside?.close();
+    if (empty) house.publisher?.dispose();
+    else house.publisher?.close();
     await house.keeper.close();
     house.store.close();
     house.images.close();
     await house.pool.close();
+    if (empty) this.#shop.guard?.dispose();
     await this.#shop.maker.close();
     this.#shop.cgroups.close();
     await house.registry.close();

@@ -16,6 +16,8 @@ const CONTROLLERS = ['memory', 'pids', 'cpu'] as const;
 type Controller = (typeof CONTROLLERS)[number];
 /** Of cpu.max and cpu.cfs_period_us, in microseconds. */
 const CPU_PERIOD = 100_000;
+/** How long processes may take to stand still: they do within a few milliseconds, or not at all. */
+const FREEZE_MS = 2000;
 
 export interface CgroupUsage {
   /** Microseconds of CPU time so far. */
@@ -204,12 +206,15 @@ export class Cgroups {
   }
 
   /** Resolves when `cgroup.events` of a group says so: the kernel tells of each change of that file. */
-  async #until(id: string, reached: (events: string) => boolean): Promise<void> {
+  async #until(id: string, reached: (events: string) => boolean, end?: AbortSignal): Promise<void> {
     const file = join(this.#unified, id, 'cgroup.events');
     const isReached = (): boolean => reached(readText(file) ?? '');
     if (isReached()) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
     const watcher = watch(file, () => void (isReached() && resolve()));
+    end?.addEventListener('abort', () => reject(new Error(`the group ${id} does not stand still`)), {
+      once: true,
+    });
     // The change may have come between the look and the watch.
     if (isReached()) resolve();
     await promise.finally(() => watcher.close());
@@ -220,10 +225,14 @@ export class Cgroups {
     return this.#until(id, (events) => !events.includes('populated 1'));
   }
 
-  /** Stops every process of a group, PID 1 of the environment too; resolves when all stand still. They can still be ended. */
+  /**
+   * Stops every process of a group, PID 1 of the environment too; resolves when all stand still. They can still be ended. Rejects when one
+   * waits for a device or a file system all the time.
+   */
   async freeze(id: string): Promise<void> {
     writeFileSync(join(this.#unified, id, 'cgroup.freeze'), '1');
-    await this.#until(id, (events) => events === '' || events.includes('frozen 1'));
+    const isFrozen = (events: string): boolean => events === '' || events.includes('frozen 1');
+    await this.#until(id, isFrozen, AbortSignal.timeout(FREEZE_MS));
   }
 
   /** Lets them go on; nothing happens where they do. */

@@ -136,10 +136,12 @@ const FRONTEND = (plan: Frame['plan']): string[] => [
   `  http-request set-var(txn.path) path,concat(/) ${UNKNOWN}`,
   `  http-request set-var(txn.host) req.hdr(host),host_only,rtrim(.),lower ${UNKNOWN}`,
   `  http-request set-var(txn.pool) var(txn.host),concat(,txn.path),map_beg(${MAP}) ${UNKNOWN}`,
-  `  http-request set-var(txn.pool) var(txn.host),regsub(^[^.]*,*),concat(,txn.path),map_beg(${MAP}) ${UNKNOWN}`,
+  `  http-request set-var(txn.pool) var(txn.host),regsub(^[a-z0-9_-]*,*),concat(,txn.path),map_beg(${MAP}) ${UNKNOWN}`,
   `  http-request return status 404 content-type text/plain string "no site has this name here\\n" ${UNKNOWN}`,
   ...redirectLines(plan),
-  // What a client says of itself is not believed.
+  // What a client says of itself, and of where it asks, is not believed.
+  '  http-request del-header X-Forwarded- -m beg',
+  '  http-request del-header X-Real-IP',
   '  http-request set-header X-Forwarded-For %[src]',
   `  http-request set-header X-Forwarded-Proto ${scheme(plan)}`,
   '  http-request del-header Forwarded',

@@ -2,7 +2,7 @@
  * HAProxy's master process, which starts workers, replaces them at a reload, and ends them.
  *
  * It is in a session of its own, writes to a file, and so outlives us: sites go on while the daemon is away. `gateway.json` names it by
- * PID and start time, and the next daemon takes it over. A master that loses its worker ends, and a worker that loses its master lets go
+ * PID, start time and boot, so that no other process is ever taken for it, and the next daemon takes it over. A master that loses its worker ends, and a worker that loses its master lets go
  * of the ports, so that to watch the master is enough.
  */
 import { readFileSync } from 'node:fs';
@@ -37,6 +37,9 @@ const startTimeOf = (pid: number): number | undefined => {
     return undefined;
   }
 };
+
+/** Start times count from it: a PID and a start time may come again after the next. */
+const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
 
 const complaintIn = (log: string): string => {
   const alert = /^\[ALERT\]\s+\(\d+\) : (.*)$/m.exec(log)?.[1];
@@ -88,7 +91,7 @@ export class Master {
     });
     started.unref();
     const master = new Master(directory, started.pid, startTimeOf(started.pid) ?? 0, started.exited);
-    const record = { pid: master.pid, startTime: master.#startTime };
+    const record = { pid: master.pid, startTime: master.#startTime, boot: bootId() };
     await writeAtomically(join(directory, RECORD), JSON.stringify(record));
     try {
       await master.#until(({ workers }) => workers.length > 0);
@@ -102,8 +105,8 @@ export class Master {
   /** The one that an earlier daemon left running in this directory, if any. */
   static async find(directory: string): Promise<Master | undefined> {
     const record = await readJson(join(directory, RECORD)).catch(() => undefined);
-    const { pid, startTime } = (record ?? {}) as { pid?: unknown; startTime?: unknown };
-    if (typeof pid !== 'number' || typeof startTime !== 'number') return undefined;
+    const { pid, startTime, boot } = (record ?? {}) as Readonly<Record<string, unknown>>;
+    if (typeof pid !== 'number' || typeof startTime !== 'number' || boot !== bootId()) return undefined;
     return startTimeOf(pid) === startTime ? new Master(directory, pid, startTime) : undefined;
   }
 

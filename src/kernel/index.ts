@@ -9,7 +9,7 @@ export type { ArpRequest } from './arp.ts';
 export { boottimeNow, monotonicNow } from './clock.ts';
 export { NETLINK_NETFILTER, forgetTracked, listTracked } from './conntrack.ts';
 export type { Flow, SocketName, TcpState, TrackedConnection, TrackedFilter } from './conntrack.ts';
-export { listSockets, listUnixSockets } from './diag.ts';
+export { abortConnections, listSockets, listUnixSockets } from './diag.ts';
 export type { InetSocket, SocketState, UnixSocket } from './diag.ts';
 export { dataExtents } from './extents.ts';
 export {

@@ -18,6 +18,9 @@ const IDLE_MS = 5000;
 /** The reply to a message, if it has one. Never rejects. */
 export type Answerer = (message: Buffer, transport: 'udp' | 'tcp') => Promise<Buffer | undefined>;
 
+/** Whether who has this address may ask. All others get no reply: it could be meant for somebody in whose name they ask. */
+export type Admission = (address: string) => boolean;
+
 export interface Place {
   readonly network: string;
   readonly address: string;
@@ -33,8 +36,9 @@ export class UdpListener {
   readonly #socket = createSocket('udp4');
   #open = true;
 
-  constructor(answer: Answerer) {
+  constructor(answer: Answerer, mayAsk: Admission) {
     this.#socket.on('message', (message, asker) => {
+      if (!mayAsk(asker.address)) return;
       void answer(message, 'udp').then((reply) => reply && this.#send(reply, asker));
     });
   }
@@ -81,9 +85,10 @@ export class TcpListener {
   readonly #server: Server;
   readonly #connections = new Set<Socket>();
 
-  constructor(answer: Answerer) {
+  constructor(answer: Answerer, mayAsk: Admission) {
     // One that has asked everything may say so, and still waits for the answers.
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      if (!mayAsk(socket.remoteAddress ?? '')) return void socket.destroy();
       this.#connections.add(socket);
       socket.on('close', () => this.#connections.delete(socket));
       socket.setTimeout(IDLE_MS, () => socket.destroy());

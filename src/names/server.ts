@@ -22,6 +22,8 @@ const PORT = 53;
 export interface NameServerOptions {
   /** What a question asked in a network is answered with; called for each, so it must not wait for anything. */
   readonly resolve: (question: NameQuestion, network: string) => NameAnswer;
+  /** Whether this address may ask in a network; called for each question by UDP and each connection. */
+  readonly mayAsk: (address: string, network: string) => boolean;
   readonly log: Logger;
   /** 53, where resolvers ask, unless given. */
   readonly port?: number;
@@ -47,13 +49,15 @@ const TRANSFERS = new Set(['AXFR', 'IXFR']);
 
 export class NameServer {
   readonly #resolve: NameServerOptions['resolve'];
+  readonly #mayAsk: NameServerOptions['mayAsk'];
   readonly #log: Logger;
   readonly #port: number;
   readonly #open = new Map<string, Open>();
   readonly #turns = new KeyedLock();
 
-  constructor({ resolve, log, port = PORT }: NameServerOptions) {
+  constructor({ resolve, mayAsk, log, port = PORT }: NameServerOptions) {
     this.#resolve = resolve;
+    this.#mayAsk = mayAsk;
     this.#log = log;
     this.#port = port;
   }
@@ -73,7 +77,8 @@ export class NameServer {
       const forwarder = new Forwarder(forwardTo);
       const answer = this.#answererOf(network, forwarder);
       const place = { network, address, port: this.#port };
-      const [udp, tcp] = [new UdpListener(answer), new TcpListener(answer)];
+      const mayAsk = (asker: string): boolean => this.#mayAsk(asker, network);
+      const [udp, tcp] = [new UdpListener(answer, mayAsk), new TcpListener(answer, mayAsk)];
       await udp.listen(place);
       try {
         await tcp.listen(place);

@@ -50,8 +50,9 @@ const STAYS = match(fib('oif', 'daddr', 'iif'), true);
  * what begins; all else comes along below.
  */
 const ARRIVAL: readonly (readonly Expression[])[] = [
-  [outside(IN), ACCEPT],
+  // First what nearly every packet is, and costs least to find out.
   [ct('state', ['established', 'related', 'invalid']), ACCEPT],
+  [outside(IN), ACCEPT],
   [PUBLISHED, ACCEPT],
   [NOT_IPV4, ACCEPT],
   [FOR_ANOTHER, goTo('leaving')],
@@ -86,11 +87,25 @@ const webRule = ({ address, port }: WebPort): readonly Expression[] => [
   ACCEPT,
 ];
 
-/** From an application to this machine. */
+const NAMES_PORT = 53;
+/**
+ * To a name server from neither an application nor this machine itself, which asks by its loopback interface. An answer would be what others
+ * make use of against third parties, whose addresses they send from.
+ */
+const STRANGERS_QUESTIONS: readonly (readonly Expression[])[] = ['udp', 'tcp'].map((name) => [
+  outside(IN),
+  match(IN, 'lo', '!='),
+  inSet(payload('ip', 'daddr'), 'answering'),
+  match(payload(name, 'dport'), NAMES_PORT),
+  DROP,
+]);
+
+/** To this machine, from an application above all. */
 const inputRules = (web: readonly WebPort[]): readonly (readonly Expression[])[] => [
+  [match(meta('nfproto'), 'ipv4'), ...CONTINUES],
+  ...STRANGERS_QUESTIONS,
   [outside(IN), ACCEPT],
   [NOT_IPV4, DROP],
-  CONTINUES,
   [PUBLISHED, ACCEPT],
   ...web.filter(({ address = '' }) => !address.includes(':')).map(webRule),
   [inSet(concat(IN, payload('ip', 'daddr')), 'gateways'), goTo('gateway')],
@@ -102,7 +117,7 @@ const inputRules = (web: readonly WebPort[]): readonly (readonly Expression[])[]
 const GATEWAY: readonly (readonly Expression[])[] = [
   // Conntrack forgets connections whose application slept for days, and does not know those from before it was there.
   [protocol('tcp'), match({ '&': [payload('tcp', 'flags'), ['syn', 'ack']] }, 'syn', '!='), ACCEPT],
-  ...['udp', 'tcp'].map((name) => [match(payload(name, 'dport'), 53), ACCEPT]),
+  ...['udp', 'tcp'].map((name) => [match(payload(name, 'dport'), NAMES_PORT), ACCEPT]),
   [match(payload('icmp', 'type'), 'echo-request'), ACCEPT],
   [goTo('refuse')],
 ];
@@ -128,8 +143,7 @@ export const borderTable = (
     const { base, prefix } = parseNetwork(cidr);
     return { prefix: { addr: formatAddress(base), len: prefix } };
   };
-  const gateway = ({ bridge, cidr }: BorderedNetwork): Expression =>
-    concat(bridge, formatAddress(parseNetwork(cidr).gateway));
+  const gateway = ({ cidr }: BorderedNetwork): string => formatAddress(parseNetwork(cidr).gateway);
   const hook = (at: string, prio = BEFORE_THE_WAKE_FILTER) => ({ type: 'filter', hook: at, prio }) as const;
   return {
     family: 'inet',
@@ -141,7 +155,11 @@ export const borderTable = (
         type: ['ifname', 'ifname'],
         elements: bridges(networks).map((bridge) => concat(bridge, bridge)),
       },
-      gateways: { type: ['ifname', 'ipv4_addr'], elements: networks.map(gateway) },
+      gateways: {
+        type: ['ifname', 'ipv4_addr'],
+        elements: networks.map((one) => concat(one.bridge, gateway(one))),
+      },
+      answering: { type: 'ipv4_addr', elements: networks.map(gateway) },
       networks: { type: 'ipv4_addr', ranges: true, elements: networks.map(({ cidr }) => network(cidr)) },
       masqueraded: { type: 'ipv4_addr', ranges: true, elements: leaving.map(({ cidr }) => network(cidr)) },
     },

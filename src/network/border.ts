@@ -2,7 +2,7 @@
  * The borders of the networks: who reaches whom, beyond one bridge.
  *
  * Applications of one network reach each other; those of different networks only through published ports. From an application,
- * this machine answers at the gateway of the application's own network alone. What leaves the machine leaves from a network that
+ * this machine answers at the gateway of the application's own network alone, and answers no other machine's questions for names. What leaves the machine leaves from a network that
  * may, with this machine's address. This machine's own processes reach everybody. `border-rules.ts` has the rules.
  */
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -45,6 +45,13 @@ export interface BridgeNames {
   readonly far: string;
 }
 
+/** What the links of a network are called; an interface's name has 15 characters at most. */
+export const namesOf = (instance: string): BridgeNames => ({
+  bridge: `asb${instance}`,
+  sentinel: `ass${instance}`,
+  far: `asf${instance}`,
+});
+
 export class Bridge {
   readonly names: BridgeNames;
   readonly gateway: string;
@@ -81,14 +88,9 @@ export class Bridge {
     const index = linkByName(nl, this.names.bridge)?.index ?? createBridge(nl, this.names.bridge, { mac });
     setLink(nl, index, { up: true });
     ignoring('EEXIST', () => addAddress(nl, index, { address: this.gateway, prefix: this.cidr.prefix }));
-    ignoring('EEXIST', () => addRoute(nl, this.#unreachable()));
+    ignoring('EEXIST', () => addRoute(nl, unreachable(this.cidr)));
     setNeighbourParameters(nl, index, PATIENT);
     return index;
-  }
-
-  #unreachable(): Parameters<typeof addRoute>[1] {
-    const { base, prefix } = this.cidr;
-    return { destination: formatAddress(base), prefix, type: 'unreachable', metric: UNREACHABLE_METRIC };
   }
 
   #ensureSentinel(): void {
@@ -123,6 +125,11 @@ export class Bridge {
   /** Disconnects a veth and forgets its address: from here on the next packet to it asks. */
   detach(link: number, address: string): void {
     setLink(this.#netlink, link, { master: 0 });
+    this.forget(address);
+  }
+
+  /** Packets held for the address are lost, and the next one asks. */
+  forget(address: string): void {
     deleteNeighbour(this.#netlink, { index: this.#index, address });
   }
 
@@ -133,13 +140,31 @@ export class Bridge {
 
   /** Removes the bridge, the sentinel and the route. */
   remove(): void {
-    for (const name of [this.names.sentinel, this.names.bridge]) {
-      const link = linkByName(this.#netlink, name);
-      if (link) deleteLink(this.#netlink, link.index);
-    }
-    ignoring('ESRCH', () => deleteRoute(this.#netlink, this.#unreachable()));
+    ignoring('ESRCH', () => deleteRoute(this.#netlink, unreachable(this.cidr)));
+    removeBridge(this.#netlink, this.names);
   }
 }
+
+const unreachable = ({ base, prefix }: Pick<Cidr, 'base' | 'prefix'>): Parameters<typeof addRoute>[1] => ({
+  destination: formatAddress(base),
+  prefix,
+  type: 'unreachable',
+  metric: UNREACHABLE_METRIC,
+});
+
+/** Removes what there is of a bridge, its sentinel and the routes for its addresses. The bridge goes last: it tells the rest. */
+export const removeBridge = (netlink: NetlinkSocket, { sentinel, bridge }: BridgeNames): void => {
+  const [port, own] = [linkByName(netlink, sentinel)?.index, linkByName(netlink, bridge)?.index];
+  if (port !== undefined) deleteLink(netlink, port);
+  if (own === undefined) return;
+  for (const address of listAddresses(netlink).filter(({ index }) => index === own)) {
+    const { base, prefix } = baseOf(address);
+    const size = 2 ** (32 - prefix);
+    const range = { base: base - (base % size), prefix };
+    ignoring('ESRCH', () => deleteRoute(netlink, unreachable(range)));
+  }
+  deleteLink(netlink, own);
+};
 
 const BRIDGE_FILTER = '/proc/sys/net/bridge/bridge-nf-call-iptables';
 

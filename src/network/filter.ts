@@ -51,10 +51,18 @@ const SETS: Readonly<Record<string, Json>> = {
 
 const reach = (protocol: 'tcp' | 'udp'): Json =>
   match(concat(DESTINATION, payload(protocol, 'dport')), `@${protocol}`);
-const established = match(
-  concat(SOURCE, payload('tcp', 'sport'), DESTINATION, payload('tcp', 'dport')),
-  '@connections',
-);
+const established = (address: Json, port: Json): Json =>
+  match(concat(address, port, DESTINATION, payload('tcp', 'dport')), '@connections');
+/**
+ * Whom the application takes for the sender, where the packet is translated on its way (a published port, asked from this machine or from its
+ * bridge): here it still has the address that it was sent from.
+ */
+const taken = (direction: string, tuple: string): readonly Json[] => {
+  const ct = (key: string): Json => ({ ct: { key, dir: tuple } });
+  return [match({ ct: { key: 'direction' } }, direction), established(ct('ip daddr'), ct('proto-dst'))];
+};
+/** A segment of a connection that has begun. */
+const CONNECTED = match({ '&': [payload('tcp', 'flags'), 'syn'] }, 0);
 const protocolIs = (protocol: string): Json => match({ meta: { key: 'l4proto' } }, protocol);
 
 /** For a packet that would wake. */
@@ -68,7 +76,9 @@ const REACHED = { goto: { target: 'reaches' } };
 const CHECK: readonly (readonly Json[])[] = [
   [reach('tcp'), REACHED],
   [reach('udp'), REACHED],
-  [established, REACHED],
+  [established(SOURCE, payload('tcp', 'sport')), REACHED],
+  [...taken('original', 'reply'), REACHED],
+  [...taken('reply', 'original'), REACHED],
   [protocolIs('tcp'), { reject: { type: 'tcp reset' } }],
   [protocolIs('udp'), { reject: { type: 'icmp', expr: 'port-unreachable' } }],
   [{ drop: null }],
@@ -102,11 +112,13 @@ export class WakeFilter {
     });
     const here = match({ meta: { key: 'oifname' } }, bridge);
     const prefix = { prefix: { addr: formatAddress(network.base), len: network.prefix } };
-    const nobody = [
+    const toNobody = [
       match(DESTINATION, prefix),
       { match: { op: '!=', left: DESTINATION, right: '@known' } },
-      { reject: { type: 'icmp', expr: 'host-unreachable' } },
     ];
+    const nobody = [...toNobody, { reject: { type: 'icmp', expr: 'host-unreachable' } }];
+    // A connection outlives ICMP messages; only a reset ends one whose application has gone.
+    const late = [...toNobody, CONNECTED, { reject: { type: 'tcp reset' } }];
     const sleeper = [match(DESTINATION, '@asleep'), { goto: { target: 'check' } }];
     this.#nft.run([
       { add: { table: { family: FAMILY, name: table } } },
@@ -120,8 +132,8 @@ export class WakeFilter {
       ...REACHES.map((expr) => rule('reaches', expr)),
       ...CHECK.map((expr) => rule('check', expr)),
       // What this machine's own clients send to a published port is on its way to the loopback interface still.
-      ...[nobody, sleeper].map((expr) => rule('output', expr)),
-      ...[nobody, sleeper].map((expr) => rule('forward', [here, ...expr])),
+      ...[late, nobody, sleeper].map((expr) => rule('output', expr)),
+      ...[late, nobody, sleeper].map((expr) => rule('forward', [here, ...expr])),
       ...known.flatMap(({ address, reachable, ignored = [] }) => [
         this.#known('add', address),
         ...this.#ignored('add', address, ignored),

@@ -6,14 +6,18 @@
  */
 import type { Logger } from '../common/index.ts';
 import {
+  NETLINK_SOCK_DIAG,
+  NetlinkSocket,
   Nftables,
+  abortConnections,
   deleteNeighbour,
+  isErrno,
   listSockets,
   setNeighbour,
   setNeighbourParameters,
 } from '../kernel/index.ts';
-import type { ArpQuestion, InetSocket, NetlinkSocket } from '../kernel/index.ts';
-import { Bridge, PATIENT_INSIDE, macOf } from './bridge.ts';
+import type { ArpQuestion, InetSocket } from '../kernel/index.ts';
+import { Bridge, PATIENT_INSIDE, macOf, namesOf } from './bridge.ts';
 import { WakeFilter } from './filter.ts';
 import type { KnownAddress, Reachability } from './filter.ts';
 import { isIgnored } from './ignored.ts';
@@ -71,11 +75,7 @@ export class Network {
   /** Makes the bridge and its rules, or takes hold of them. Fails with `BAD_NETWORK`. */
   constructor({ netlink, network, instance, log, known }: NetworkOptions) {
     this.#log = log;
-    this.bridge = new Bridge(netlink, network, {
-      bridge: `asb${instance}`,
-      sentinel: `ass${instance}`,
-      far: `asf${instance}`,
-    });
+    this.bridge = new Bridge(netlink, network, namesOf(instance));
     const all = known.map((one) => ({ ...one, ignored: this.#withLoopback(one.ignored ?? []) }));
     this.#filter = this.#openFilter(`appshot_${instance}`, all);
     for (const { address, reachable, ignored } of all) {
@@ -157,6 +157,10 @@ export class Network {
   disconnect(address: string, port: Port): void {
     this.bridge.detach(port.link, address);
     this.#connected.delete(address);
+    this.#loseSight(address);
+  }
+
+  #loseSight(address: string): void {
     for (const other of this.#connected.values())
       deleteNeighbour(other.inner, { index: other.innerLink, address });
   }
@@ -185,7 +189,10 @@ export class Network {
       setNeighbour(port.inner, { index: port.innerLink, address, mac: macOf(address), state: 'reachable' });
   }
 
-  /** Forgets an address that is no application's any more. */
+  /**
+   * Forgets an address that is no application's any more. What this machine has open to it is broken off: nobody is there to say so, and
+   * whoever waits for an answer would wait for ever.
+   */
   forget(address: string): void {
     const absent = this.#absent.get(address);
     if (absent) this.#filter?.open(address, absent.reachable);
@@ -195,6 +202,19 @@ export class Network {
     this.#filter?.dismiss(address);
     this.#absent.delete(address);
     this.#connected.delete(address);
+    // As long as a packet is held, its connection sends nothing that could be refused.
+    this.bridge.forget(address);
+    this.#loseSight(address);
+    this.#abort(address);
+  }
+
+  #abort(address: string): void {
+    using diagnosis = NetlinkSocket.open(NETLINK_SOCK_DIAG);
+    try {
+      abortConnections(diagnosis, address);
+    } catch (err) {
+      if (!isErrno(err, 'EOPNOTSUPP')) this.#log.warn({ err, address }, 'connections were not broken off');
+    }
   }
 
   /** Stops listening. With `remove` the bridge goes too; without, applications that run go on. */

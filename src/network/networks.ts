@@ -13,13 +13,14 @@ import type { WebPort } from './border-rules.ts';
 import type { KnownAddress, Reachability } from './filter.ts';
 import { Network } from './network.ts';
 import type { Port } from './network.ts';
+import { removeLeftovers, suffixOf } from './leftovers.ts';
 
 /** What a network is made from: the daemon's own has the number 0. */
 export type NetworkPlan = Pick<NetworkRecord, 'name' | 'number' | 'cidr' | 'outgoing'>;
 
 export interface NetworksOptions {
   readonly netlink: NetlinkSocket;
-  /** At most six characters that are the daemon's own in its network namespace. */
+  /** At most six characters that are the daemon's own in its network namespace: no other's begin with them. */
   readonly instance: string;
   readonly log: Logger;
   /** The first is the daemon's own. */
@@ -34,6 +35,8 @@ interface Member {
   readonly plan: NetworkPlan;
   readonly network: Network;
 }
+
+const LOOPBACK = { base: 0x7f000000, broadcast: 0x7fffffff };
 
 const rangeAround = (owner: string, address: number, prefix: number): AddressRange => {
   const size = 2 ** (32 - prefix);
@@ -50,6 +53,7 @@ export class Networks {
   constructor(options: NetworksOptions) {
     this.#options = options;
     this.#border = this.#openBorder();
+    this.#removeLeftovers(options.plans);
     for (const plan of options.plans) this.#open(plan);
     this.#drawBorders();
   }
@@ -74,21 +78,44 @@ export class Networks {
     if (members.some(({ plan }) => plan.outgoing)) forward();
   }
 
-  /** Makes a network. Fails with `BAD_NETWORK` when an interface of this machine has some of its addresses. */
-  add(plan: NetworkPlan): void {
-    this.#open(plan);
-    this.#drawBorders();
+  /**
+   * Makes a network, or leaves nothing of it. Fails with `BAD_NETWORK` when an interface of this machine has some of its addresses, and as
+   * the kernel refuses.
+   */
+  async add(plan: NetworkPlan): Promise<void> {
+    // Its number may have been that of one that could not be removed.
+    this.#removeLeftovers(this.plans);
+    try {
+      this.#open(plan);
+      this.#drawBorders();
+    } catch (error) {
+      await this.remove(plan.name).catch((err: unknown) =>
+        this.#options.log.error({ err, network: plan.name }, 'something may be left of a network'),
+      );
+      throw error;
+    }
+  }
+
+  /** What cannot be removed is told in the log, and tried again with the next network. */
+  #removeLeftovers(plans: readonly NetworkPlan[]): void {
+    const { netlink, instance, log } = this.#options;
+    try {
+      const numbers = plans.map(({ number }) => number);
+      const left = removeLeftovers(netlink, instance, numbers);
+      if (left.length > 0) log.warn({ numbers: left }, 'what was left of former networks was removed');
+    } catch (err) {
+      log.error({ err }, 'what is left of former networks could not be removed');
+    }
   }
 
   #open(plan: NetworkPlan): void {
     const { netlink, instance, log } = this.#options;
     const cidr = parseNetwork(plan.cidr);
     const known = this.#options.known.filter(({ address }) => contains(cidr, parseAddress(address) ?? 0));
-    const suffix = plan.number === 0 ? '' : plan.number.toString(36);
     const network = new Network({
       netlink,
       network: plan.cidr,
-      instance: `${instance}${suffix}`,
+      instance: `${instance}${suffixOf(plan.number)}`,
       log,
       known,
     });
@@ -101,6 +128,8 @@ export class Networks {
     const member = this.#members.get(name);
     this.#members.delete(name);
     await member?.network.shut({ remove: true });
+    // Of one that was made in part there is no member.
+    this.#removeLeftovers(this.plans);
     this.#drawBorders();
   }
 
@@ -136,6 +165,14 @@ export class Networks {
   /** The addresses of a network; of the daemon's own when none is named. Fails with `NETWORK_NOT_FOUND`. */
   cidrOf(name = this.#options.plans[0]?.name ?? ''): string {
     return this.named(name).bridge.cidr.cidr;
+  }
+
+  /** Whether the address is of this network, or this machine's own. Fails with `NETWORK_NOT_FOUND`. */
+  isNear(name: string, address: string): boolean {
+    const number = parseAddress(address);
+    if (number === undefined) return false;
+    if (contains(this.named(name).bridge.cidr, number) || contains(LOOPBACK, number)) return true;
+    return listAddresses(this.#options.netlink).some((own) => own.address === address);
   }
 
   /** The network that an address belongs to. */

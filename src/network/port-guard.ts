@@ -17,7 +17,7 @@ import {
 import type { NftCommand, NftObject } from '../kernel/index.ts';
 import { ACCEPT, DROP, concat, jump, match, meta, payload, replacement } from './border-expressions.ts';
 import type { Table } from './border-expressions.ts';
-import { HEARD, HEARD_SETS, IGNORED, heardChains, heardElements, heardIn, ignoredElements } from './heard.ts';
+import { HEARD_SETS, answerRules, deliveries, heardElements, readHeard } from './heard.ts';
 import type { Heard } from './heard.ts';
 
 const FAMILY = 'bridge' as const;
@@ -43,8 +43,9 @@ export interface Binding extends Identity {
 }
 
 const PORT = meta('iifname');
-const hasIdentity = (hardware: [string, string], address: [string, string]) =>
-  match(concat(PORT, payload(...hardware), payload(...address)), `@${IDENTITIES}`);
+const senderBy = (hardware: [string, string], address: [string, string]) =>
+  concat(PORT, payload(...hardware), payload(...address));
+const hasIdentity = (...names: Parameters<typeof senderBy>) => match(senderBy(...names), `@${IDENTITIES}`);
 
 const tableOf = (name: string, prefix: string, elements: readonly unknown[]): Table => ({
   family: FAMILY,
@@ -53,6 +54,7 @@ const tableOf = (name: string, prefix: string, elements: readonly unknown[]): Ta
   chains: {
     ports: {
       rules: [
+        ...answerRules(senderBy(['ether', 'saddr'], ['ip', 'saddr'])),
         [
           match(payload('ether', 'type'), 'ip'),
           match(payload('ip', 'saddr'), NO_ADDRESS, '!='),
@@ -78,16 +80,13 @@ const tableOf = (name: string, prefix: string, elements: readonly unknown[]): Ta
       hook: { type: 'filter', hook: 'input', prio: PRIORITY },
       rules: [[match(PORT, `${prefix}*`), match(RESERVED_GROUPS, '01:80:c2:00:00:00'), DROP]],
     },
-    ...heardChains(prefix, PRIORITY + 1),
+    ...deliveries(prefix, PRIORITY),
   },
 });
 
 /** An application speaks for its address, and in a probe for none. */
 const elementsOf = ({ interface: port, address, mac }: Binding): unknown[] =>
   [address, NO_ADDRESS].map((one) => concat(port, mac, one));
-
-const heardOf = ({ interface: port, address }: Binding): unknown[] => heardElements(port, address);
-const ignoredOf = ({ interface: port, ignored = [] }: Binding): unknown[] => ignoredElements(port, ignored);
 
 /** What a listed set holds. */
 const bindingsIn = (listed: readonly NftObject[]): Binding[] =>
@@ -131,7 +130,7 @@ export class PortGuard {
     const bound = [...this.#bound.values()];
     this.#nft.run([
       ...replacement(tableOf(table, prefix, bound.flatMap(elementsOf))),
-      ...this.#change('add', HEARD, bound.flatMap(heardOf)),
+      ...this.#heardChange('add', bound),
     ]);
   }
 
@@ -153,11 +152,14 @@ export class PortGuard {
       : [{ [verb]: { element: { family: FAMILY, table: this.#table, name, elem } } }];
   }
 
+  #heardChange(verb: 'add' | 'delete', bindings: readonly Binding[]): NftCommand[] {
+    return [...heardElements(bindings)].flatMap(([set, elements]) => this.#change(verb, set, elements));
+  }
+
   #elements(verb: 'add' | 'delete', bindings: readonly Binding[]): NftCommand[] {
     return [
       ...this.#change(verb, IDENTITIES, bindings.flatMap(elementsOf)),
-      ...this.#change(verb, HEARD, bindings.flatMap(heardOf)),
-      ...this.#change(verb, IGNORED, bindings.flatMap(ignoredOf)),
+      ...this.#heardChange(verb, bindings),
     ];
   }
 
@@ -189,8 +191,8 @@ export class PortGuard {
 
   /** What those that are bound were asked so far, by address; of two with the same address the one that was bound last. */
   heard(): Map<string, Heard> {
-    const counted = heardIn(
-      listSetCounters(this.#netlink, { family: FAMILY, table: this.#table, set: HEARD }),
+    const counted = readHeard((set) =>
+      listSetCounters(this.#netlink, { family: FAMILY, table: this.#table, set }),
     );
     return new Map(
       [...this.#bound.values()].flatMap((one) => {

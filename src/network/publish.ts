@@ -18,6 +18,7 @@ import {
   isErrno,
   linkByName,
   listAddresses,
+  listLinks,
   listTracked,
   routeLoopback,
 } from '../kernel/index.ts';
@@ -34,6 +35,8 @@ const PROBE = 'appshot_probe';
 export interface PublisherOptions {
   /** The name of an nf_tables table that is this publisher's own in its network namespace. */
   readonly table: string;
+  /** What the names of all bridges begin with that may be a side, and of no other's. */
+  readonly bridges: string;
   /** What its connections are marked with (conntrack mark, 32 bits); other publishers need another. */
   readonly mark?: number;
 }
@@ -52,6 +55,7 @@ export class Publisher {
   readonly #conntrack = NetlinkSocket.open(NETLINK_NETFILTER);
   readonly #rules: Rules;
   readonly #mark: number;
+  readonly #prefix: string;
   /** What the kernel has; undefined as long as it may have an earlier publisher's. */
   #ports: Ports | undefined;
   #sides: readonly Side[] = [];
@@ -60,7 +64,8 @@ export class Publisher {
    * In the calling thread's network namespace. What an earlier publisher left goes on until the first `replace`, which takes
    * its place in one transaction.
    */
-  constructor({ table, mark = MARK }: PublisherOptions) {
+  constructor({ table, bridges, mark = MARK }: PublisherOptions) {
+    this.#prefix = bridges;
     this.#rules = new Rules(table, mark);
     this.#mark = mark;
   }
@@ -97,8 +102,9 @@ export class Publisher {
     const newSides = before === undefined || !same(this.#sides, sides);
     const bridges = sides.map(({ bridge }) => bridge);
     // The rules keep strangers from this machine's loopback: a bridge leads there only as long as they know of it.
+    const led = before === undefined ? this.#allBridges() : this.#bridges;
     this.#routeLoopback(
-      this.#bridges.filter((bridge) => !bridges.includes(bridge)),
+      led.filter((bridge) => !bridges.includes(bridge)),
       false,
     );
     this.#run([
@@ -119,6 +125,13 @@ export class Publisher {
 
   get #bridges(): string[] {
     return this.#sides.map(({ bridge }) => bridge);
+  }
+
+  /** An earlier publisher may have ended without a word. */
+  #allBridges(): string[] {
+    return listLinks(this.#netlink)
+      .map(({ name }) => name)
+      .filter((name) => name.startsWith(this.#prefix));
   }
 
   #run(commands: readonly NftCommand[]): void {

@@ -28,7 +28,7 @@ export const parseAddress = (text: string): number | undefined => {
 export const formatAddress = (address: number): string =>
   [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
 
-export const contains = (network: Network, address: number): boolean =>
+export const contains = (network: Pick<Network, 'base' | 'broadcast'>, address: number): boolean =>
   address >= network.base && address <= network.broadcast;
 
 /** Two networks overlap when one holds the other's base. */

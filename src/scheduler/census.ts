@@ -57,7 +57,7 @@ export class Census {
     this.#groupedAt = -Infinity;
     for (const member of this.members.values())
       if (member.state === 'running' || member.state === 'frozen')
-        member.requestsOpen = loads.get(member.service)?.open.get(member.aid) ?? 0;
+        member.requests = loads.get(member.service)?.open.get(member.aid) ?? 0;
   }
 
   /** Those of which there is something to decide: more than one instance, or as many as a policy says. */

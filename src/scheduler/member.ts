@@ -16,6 +16,8 @@ const STANDINGS: Partial<Record<ApplicationRecord['state'], Standing>> = {
   registered: 'starting',
   starting: 'starting',
   running: 'running',
+  // It serves on, and is one of its service's instances.
+  snapshotting: 'running',
   freezing: 'running',
   frozen: 'frozen',
   thawing: 'frozen',
@@ -73,7 +75,10 @@ export class Member implements Changing<Application> {
   expectedBytes = UNKNOWN_BYTES;
   cpu = 0;
   cpuLimit: number | null = null;
-  requestsOpen = 0;
+  /** Requests under way, as the gateway counts them; of a sleeper, the connections that were open. */
+  requests = 0;
+  /** Connections, of one that gets no new requests; 0 of others. */
+  connections = 0;
   activeAt: number;
   askedAt: number;
   wakeTook: number | null = null;
@@ -134,6 +139,11 @@ export class Member implements Changing<Application> {
     this.expectedBytes = Math.max(bytes, this.#isSettling(now) ? this.expectedBytes : this.#held);
   }
 
+  /** What gets no new requests is done when nobody is connected any more, by whatever way. */
+  get requestsOpen(): number {
+    return Math.max(this.requests, this.connections);
+  }
+
   /** What it was cloned from. */
   get template(): string | undefined {
     return originOf(this.record)?.id;
@@ -149,7 +159,8 @@ export class Member implements Changing<Application> {
     if (before === this.state) return true;
     if (hasArrived(before, this.state)) this.since = now;
     // What runs is measured; a sleeper has what was open when it fell asleep.
-    this.requestsOpen = this.state === 'asleep' ? (reachableOf(record)?.connections.length ?? 0) : 0;
+    this.requests = this.state === 'asleep' ? (reachableOf(record)?.connections.length ?? 0) : 0;
+    this.connections = 0;
     if (this.state !== 'running') this.cpu = 0;
     // What let it go on was something to do, and what was measured before says nothing of it.
     const isEmpty = EMPTY.has(record.state);

@@ -1,6 +1,6 @@
 /** Carrying out what the policy has decided. Each decision is an event first; what fails is told, and left alone for a while. */
 import type { Applications, House, Templates } from '../application/index.ts';
-import { AppShotError } from '../common/index.ts';
+import { AppShotError, toAppShotError } from '../common/index.ts';
 import type { Doing, Member } from './member.ts';
 import type { Decision } from './policy/index.ts';
 
@@ -80,8 +80,11 @@ export class Orders {
   }
 
   #failed({ kind, code }: Decision, member: Member, error: unknown): void {
-    member.blockedUntil = performance.now() + RETRY_MS;
+    // A clone is none of whom its event names.
+    if (kind !== 'clone') member.blockedUntil = performance.now() + RETRY_MS;
     if (error instanceof AppShotError && error.code === 'TURNED_BACK') return;
+    const reason = `${kind} ${code}: ${toAppShotError(error).message}`;
+    this.#options.house.emit('decision-failed', member.record, { reason });
     // A command has come first, or it cannot be saved.
     const expected = error instanceof AppShotError && error.spec.kind === 'mistake';
     this.#options.house.log[expected ? 'info' : 'error'](

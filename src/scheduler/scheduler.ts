@@ -16,7 +16,7 @@ import { USUAL_PRIORITY } from './member.ts';
 import type { Member } from './member.ts';
 import { Orders } from './orders.ts';
 import { NOTHING, decide } from './policy/index.ts';
-import type { Machine, Memory } from './policy/index.ts';
+import type { Machine, Memory, Standing } from './policy/index.ts';
 import { Sensors } from './sensors.ts';
 import type { Gauges } from './sensors.ts';
 
@@ -30,6 +30,8 @@ const HURRIED_MS = 500;
 const SHORT = { memory: 0.25, cpu: 20 } as const;
 /** Of the time, for taking samples at most. */
 const SAMPLING_SHARE = 0.02;
+/** After a look that failed, in ms. */
+const AGAIN_MS = 1000;
 /** How often the gateway is asked what it measured, in ms. */
 const LOADS_MS = 1000;
 
@@ -104,16 +106,27 @@ export class Scheduler {
     if (!this.#isOpen) return;
     const now = performance.now();
     this.#lookedAt = now;
+    try {
+      this.#lookAt(this.#lookNow(now));
+    } catch (err) {
+      this.#options.house.log.error({ err }, 'the scheduler could not look: it tries again');
+      this.#lookAt(now + AGAIN_MS);
+    }
+  }
+
+  /** Returns when to look again. Throws when this machine does not tell what it has, as without a free descriptor. */
+  #lookNow(now: number): number {
     this.#census.refresh(now, this.#orders.doing);
     const awake = [...this.#census.members.values()].filter(isInMemory);
     const sampleAt = this.#sample(now, awake);
     const loadsAt = this.#askGateway(now, awake);
     const next = this.#decide(now);
-    this.#lookAt(Math.min(now + next, sampleAt, loadsAt));
+    return Math.min(now + next, sampleAt, loadsAt);
   }
 
-  /** Takes samples when they are due, and of whoever has none. Returns when the next are. */
+  /** Takes samples when they are due, and of whoever has none or is about to go. Returns when the next are. */
   #sample(now: number, awake: readonly Member[]): number {
+    const { roster } = this.#options.house;
     const limits = awake.map(({ freezeAfter, sleepAfter }) => freezeAfter ?? sleepAfter ?? Infinity);
     const shortest = Math.min(...limits);
     const unasked = this.#isShort ? HURRIED_MS : UNHURRIED_MS;
@@ -123,7 +136,9 @@ export class Scheduler {
       for (const member of awake) this.#sensors.sample(member);
       this.#samplingTook = performance.now() - now;
       this.#sampledAt = now;
-    } else for (const member of awake) if (!member.observation) this.#sensors.sample(member);
+    } else
+      for (const member of awake)
+        if (!member.observation || roster.isDrained(member.aid)) this.#sensors.sample(member);
     return awake.length === 0 ? Infinity : this.#sampledAt + every;
   }
 
@@ -143,11 +158,17 @@ export class Scheduler {
   /** Returns the milliseconds after which time alone may lead to another decision. */
   #decide(now: number): number {
     const { members } = this.#census;
+    const { roster } = this.#options.house;
     for (const aid of this.#waiting.keys()) {
-      const state = members.get(aid)?.state;
-      if (state !== 'asleep' && state !== 'sleeping') this.#waiting.delete(aid);
+      const member = members.get(aid);
+      // One that goes back to a snapshot sleeps again in a moment.
+      const mayWait = member && (member.record.state === 'rewinding' || SLEEPING.has(member.state));
+      if (!mayWait) this.#waiting.delete(aid);
     }
     const services = this.#census.services(now);
+    // Of a service that is none any more nobody decides who gets requests.
+    for (const { aid, service } of members.values())
+      if (roster.isDrained(aid) && !services.has(service)) roster.drain(aid, false);
     const waiting = Array.from(this.#waiting, ([aid, since]) => ({ aid, since }));
     let used = 0;
     for (const { memoryBytes } of members.values()) used += memoryBytes;
@@ -186,5 +207,7 @@ export class Scheduler {
 
 const isShort = ({ memoryBytes, availableBytes, pressure }: Machine): boolean =>
   availableBytes < SHORT.memory * memoryBytes || (pressure?.cpuSome ?? 0) >= SHORT.cpu;
+
+const SLEEPING: ReadonlySet<string> = new Set<Standing>(['asleep', 'sleeping']);
 
 const isInMemory = ({ state }: Member): boolean => state === 'running' || state === 'frozen';

@@ -48,17 +48,11 @@ export class Sensors {
       // Nothing moves in one that is frozen; a packet thaws it.
       if (member.state === 'running') this.#observe(member, environment);
       member.weigh(this.#gauges.held(environment.id), performance.now());
-      if (this.#isDrained(member.aid)) this.#countOpen(member, environment);
+      member.connections = this.#isDrained(member.aid) ? connectionsOf(environment) : 0;
     } catch (err) {
       this.#log.debug({ err, aid: member.aid }, 'a sample failed: the application is on its way out');
     }
     return member.observation;
-  }
-
-  /** What gets no new requests is done when nobody is connected any more. */
-  #countOpen(member: Member, { diagnosis }: Environment): void {
-    const { connections } = networkUse(diagnosis);
-    member.requestsOpen = Math.max(member.requestsOpen, connections.length);
   }
 
   #observe(member: Member, { id, pid }: { readonly id: string; readonly pid: number }): void {
@@ -73,3 +67,10 @@ export class Sensors {
     member.askedAt = observation.askedAt;
   }
 }
+
+/** Those that others have made. */
+const connectionsOf = ({ diagnosis }: Environment): number => {
+  const { listening, connections } = networkUse(diagnosis);
+  const ports = new Set(listening.filter(({ protocol }) => protocol === 'tcp').map(({ port }) => port));
+  return connections.filter(({ localPort }) => ports.has(localPort)).length;
+};

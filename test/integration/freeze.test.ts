@@ -98,6 +98,40 @@ test('the next daemon lets it go on when one was killed', async () => {
   await idle.check();
 });
 
+test.each(['thaw.connect.before', 'thaw.connect.after'])(
+  'stays frozen when letting it go on fails at %s, and goes on with the next request',
+  async (point) => {
+    await daemon.stop();
+    daemon = await lab.daemon({ environment: { APPSHOT_FAULT: `${point}=fail` } });
+    await client.freeze(app.aid);
+    await expect(client.wake(app.aid)).rejects.toMatchObject({ code: 'THAW_FAILED' });
+    expect(await app.state()).toBe('frozen');
+    await work.goOn();
+    await idle.check();
+    expect(await app.state()).toBe('running');
+  },
+);
+
+test('what cannot be frozen goes on', async () => {
+  await daemon.stop();
+  daemon = await lab.daemon({ environment: { APPSHOT_FAULT: 'freeze.freeze.after=fail' } });
+  await expect(client.freeze(app.aid)).rejects.toMatchObject({ code: 'FREEZE_FAILED' });
+  expect(await app.state()).toBe('running');
+  await work.goOn();
+  await idle.check();
+});
+
+test('what is ended while it is frozen has failed', async () => {
+  const ended = await launch(lab, 'ended', { command: [PYTHON, '-c', 'import time; time.sleep(9999)'] });
+  const [first] = await systemPids(ended.aid);
+  const status = readFileSync(`/proc/${first}/status`, 'utf8');
+  const environment = Number(/^PPid:\s+(\d+)$/m.exec(status)?.[1]);
+  await client.freeze(ended.aid);
+  process.kill(environment, 'SIGKILL');
+  await eventually(async () => expect(await ended.state()).toBe('failed'));
+  await ended.remove();
+});
+
 test('what does not run cannot be frozen; what is frozen can be removed', async () => {
   await app.sleep();
   await expect(client.freeze(app.aid)).rejects.toMatchObject({ code: 'WRONG_STATE' });

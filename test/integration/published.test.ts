@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Client } from '../../src/api/client.ts';
 import type { ChainSpec } from '../../src/api/index.ts';
+import type { DaemonProcess } from '../support/daemon-process.ts';
 import { eventually } from '../support/eventually.ts';
 import { createLab } from '../support/lab.ts';
 import type { Lab } from '../support/lab.ts';
@@ -19,11 +20,12 @@ http.server.ThreadingHTTPServer(('', ${PORT}), Answer).serve_forever()
 `;
 
 let lab: Lab;
+let daemon: DaemonProcess;
 let client: Client;
 
 beforeAll(async () => {
   lab = await createLab();
-  await lab.daemon();
+  daemon = await lab.daemon();
   client = new Client(lab.runDirectory);
 });
 
@@ -96,4 +98,31 @@ test('of another service, or of a program of this machine, is refused', async ()
   await listener.close();
   for (const one of [aid, datagrams]) await client.remove(one, { force: true });
   expect(await client.apps({ all: true })).toEqual([]);
+});
+
+test('belongs to whoever took it while its first application was stopped', async () => {
+  const publish = [{ port: 8004, target: PORT, protocol: 'tcp' as const }];
+  const first = await client.run(specOf('first', { publish }));
+  const { snapshot } = await client.takeSnapshot(first.aid);
+  await client.stop(first.aid, { timeout: 1 });
+  const second = await client.run(specOf('second', { publish }));
+  await expect(client.rewind(first.aid, { snapshot })).rejects.toMatchObject({ code: 'PORT_TAKEN' });
+  await eventually(async () => expect(await asked(8004)).toBe('second'));
+  await client.remove(second.aid, { force: true });
+  await client.rewind(first.aid, { snapshot });
+  await eventually(async () => expect(await asked(8004)).toBe('first'));
+  await client.remove(first.aid, { force: true });
+});
+
+test('is free when the daemon was killed before its application ran', async () => {
+  const publish = [{ port: 8005, target: PORT, protocol: 'tcp' as const }];
+  const begun = expect(client.run(specOf('begun', { publish }))).rejects.toThrow();
+  await eventually(async () => expect(await stateOf('begun')).toBe('starting'));
+  await daemon.kill();
+  await begun;
+  daemon = await lab.daemon();
+  expect(await client.ports()).toMatchObject({ ports: [] });
+  const { aid } = await client.run(specOf('other', { publish }));
+  await eventually(async () => expect(await asked(8005)).toBe('other'));
+  await client.remove(aid, { force: true });
 });

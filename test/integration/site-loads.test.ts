@@ -1,6 +1,7 @@
 /** How busy services are, measured at a real HAProxy by the part of the daemon that tells the scheduler. */
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { Roster, Sites } from '../../src/application/index.ts';
+import type { ChainSpec } from '../../src/api/index.ts';
 import type { SiteLoad } from '../../src/application/index.ts';
 import { createLogger } from '../../src/common/index.ts';
 import type { ApplicationRecord } from '../../src/registry/index.ts';
@@ -12,10 +13,10 @@ import type { Lab } from '../support/lab.ts';
 const SITE = { host: '127.0.0.1', port: 8000 };
 
 /** An instance at 127.0.1.LAST. */
-const instance = (last: number): ApplicationRecord =>
+const instance = (last: number, spec: Partial<ChainSpec> = {}): ApplicationRecord =>
   ({
     ...{ aid: `aid-${last}`, name: `shop-${last}`, address: `127.0.1.${last}`, epoch: 1 },
-    ...{ state: 'running', since: '', createdAt: '', spec: { service: 'shop', sites: [SITE] } },
+    ...{ state: 'running', since: '', createdAt: '', spec: { service: 'shop', sites: [SITE], ...spec } },
   }) as unknown as ApplicationRecord;
 
 let lab: Lab;
@@ -68,6 +69,20 @@ test('tells rate, recent response time, and requests under way at each instance'
   await beside;
   await socket.close();
   expect(await counts()).toEqual([0, 0]);
+});
+
+test('bounds the requests at once of each instance, and tells how many wait', async () => {
+  const policy = { instances: { min: 0, max: 2, concurrency: 1 } } as ChainSpec['policy'];
+  const { roster, sites } = await openSites(instance(1, { policy }));
+  roster.onChange(() => sites.change());
+  const waiting = Promise.all([1, 2, 3].map(() => ask('/slow?ms=1000')));
+  await eventually(async () => expect((await sites.loads()).get('shop')).toMatchObject({ queue: 2 }));
+  roster.apply('running', instance(2));
+  await eventually(async () =>
+    expect([...((await sites.loads()).get('shop')?.open.values() ?? [])]).toEqual([1, 1]),
+  );
+  await waiting;
+  expect((await sites.loads()).get('shop')).toMatchObject({ queue: 0 });
 });
 
 test('follows the roster, many changes at a time, and is told again of what failed', async () => {

@@ -205,7 +205,7 @@ export class PublishLab {
   /** It has a mark of its own, since the kernel remembers the connections of those before. */
   publisher(table = 'appshot_test'): Publisher {
     const mark = ++this.#count;
-    return within(this.machine, () => new Publisher({ table, mark }));
+    return within(this.machine, () => new Publisher({ table, bridges: 'br', mark }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

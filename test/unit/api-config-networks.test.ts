@@ -58,13 +58,13 @@ describe('parseConfig', () => {
     const text = (policy: string) => parse(`${minimal}policy: ${policy}`);
     expect(text('{}').policy).toEqual({ priority: 50, ignore: [] });
     const whole =
-      '{priority: 80, idle: {freeze: 30s, sleep: 5m}, instances: {max: 4, template: base}, ignore: [10.0.0.0/8, 10.1.2.3]}';
+      '{priority: 80, idle: {freeze: 30s, sleep: 5m}, instances: {max: 4, template: base, concurrency: 20}, ignore: [10.0.0.0/8, 10.1.2.3]}';
     expect(text(whole)).toMatchObject({
       idle: 300,
       policy: {
         priority: 80,
         freeze: 30,
-        instances: { min: 0, max: 4, template: 'base' },
+        instances: { min: 0, max: 4, template: 'base', concurrency: 20 },
         ignore: ['10.0.0.0/8', '10.1.2.3/32'],
       },
     });
@@ -135,6 +135,10 @@ describe('an error', () => {
     [`${minimal}policy: {idle: {thaw: 1m}}`, '3:17: policy.idle.thaw: unknown key'],
     [`${minimal}policy: {idle: {freeze: never}}`, "3:17: policy.idle.freeze: 'never' is not a duration"],
     [`${minimal}policy: {instances: {min: -1, max: 2}}`, '3:22: policy.instances.min: it must be at least 0'],
+    [
+      `${minimal}policy: {instances: {max: 2, concurrency: 0}}`,
+      '3:30: policy.instances.concurrency: it must be at least 1',
+    ],
     [
       `${minimal}policy: {instances: {max: 2, template: [a]}}`,
       '3:30: policy.instances.template: it must be text',

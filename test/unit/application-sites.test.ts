@@ -7,17 +7,25 @@ import type { ApplicationRecord } from '../../src/registry/index.ts';
 
 const record = (
   name: string,
-  more: { service?: string; state?: State; sites?: SiteSpec[]; born?: number } = {},
+  more: {
+    service?: string;
+    state?: State;
+    sites?: SiteSpec[];
+    born?: number;
+    concurrency?: number;
+  } = {},
 ): ApplicationRecord => {
   const {
     service = 'shop',
     state = 'running',
     sites = [{ host: 'shop.example', port: 80 }],
     born = 1,
+    concurrency,
   } = more;
+  const policy = { instances: { min: 0, max: 2, concurrency } };
   const at = `2026-01-01T00:00:0${born}Z`;
   const partial = { aid: name, name, address: `10.0.0.${born}`, state, since: at, createdAt: at };
-  return { ...partial, spec: { service, sites } } as unknown as ApplicationRecord;
+  return { ...partial, spec: { service, sites, policy } } as unknown as ApplicationRecord;
 };
 
 /** By site, its service and those that get its requests, in brackets the others. */
@@ -42,6 +50,14 @@ describe('who gets the requests of a site', () => {
   it('is nobody who is drained, whose requests under way are measured even so', () => {
     const [one, two] = [record('one'), record('two', { born: 2 })];
     expect(plan([one, two], [two])).toEqual({ 'shop.example': 'shop:80 (one) two' });
+  });
+
+  it('are bounded at once as the oldest says that says so', () => {
+    const bounds = (...records: ApplicationRecord[]) =>
+      planSites(records, records).map(({ concurrency }) => concurrency);
+    const two = record('two', { born: 2, concurrency: 8 });
+    expect(bounds(record('one'), two, record('three', { born: 3, concurrency: 9 }))).toEqual([8]);
+    expect(bounds(record('one'))).toEqual([undefined]);
   });
 
   it('are the instances of the service at that port, whichever of them names the site', () => {

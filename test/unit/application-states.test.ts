@@ -14,6 +14,7 @@ const PASSAGES: Record<string, readonly [operation: string, through: State, step
   'running to running': ['snapshot', 'snapshotting', 'check settle disconnect save record resume'],
   'running to frozen': ['freeze', 'freezing', 'settle disconnect freeze'],
   'frozen to running': ['thaw', 'thawing', 'thaw connect'],
+  'frozen to stopped': ['stop', 'stopping', 'leave end'],
   'running to stopped': ['stop', 'stopping', 'terminate leave end'],
   'asleep to running': ['wake', 'waking', 'verify environment root identity restore connect'],
   'failed to stopped': ['stop', 'stopping', 'leave end'],

@@ -143,6 +143,7 @@ describe('a command', () => {
     ],
     [{ instances: { min: 3, max: 2 } }, ['x'], 'USAGE', '--instances: it must be at most 2, as max says'],
     [{ instances: { min: 0, max: 0 } }, ['x'], 'USAGE', '--instances: it must be at least 1'],
+    [{ concurrency: 2 }, ['x'], 'USAGE', '--concurrency needs --instances'],
     [{ address: '1.2' }, ['x'], 'USAGE', '--address: Invalid IPv4 address'],
     [{ memoryLimit: 1 }, ['x'], 'USAGE', '--memory-limit: it must be at least 4194304'],
     [{ volume: ['data:/x'] }, ['x'], 'USAGE', "--volume: 'data' is not a path"],
@@ -255,6 +256,15 @@ describe('how a file is reached', () => {
         instances: { min: 2, max: 6, template: 'base' },
         ignore: ['10.0.0.9/32'],
       },
+    });
+  });
+
+  it('bound the requests at once of what a file says', async () => {
+    await expect(build({ concurrency: 8 })).resolves.toMatchObject({
+      policy: { instances: { min: 0, max: 2, template: 'base', concurrency: 8 } },
+    });
+    await expect(build({ concurrency: 8, instances: { min: 1, max: 5 } })).resolves.toMatchObject({
+      policy: { instances: { min: 1, max: 5, template: 'base', concurrency: 8 } },
     });
   });
 

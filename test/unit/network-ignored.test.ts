@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { heardIn } from '../../src/network/heard.ts';
+import type { CountedElement } from '../../src/kernel/index.ts';
+import { heardElements, readHeard } from '../../src/network/heard.ts';
 import { isIgnored, rangesOf } from '../../src/network/ignored.ts';
 
 describe('ignored addresses', () => {
@@ -31,21 +32,35 @@ describe('ignored addresses', () => {
 });
 
 describe('what ports heard', () => {
-  const element = (port: string, protocol: number, packets: number) => {
-    const key = Buffer.alloc(24);
+  const element = (port: string, packets: number) => {
+    const key = Buffer.alloc(28);
     key.write(port, 'latin1');
-    key.set([10, 10, 0, 2], 16);
-    key[20] = protocol;
     return { key, packets };
   };
+  const longest = 'asvabcd01234567';
 
-  it('is told of each port by protocol', () => {
-    const longest = 'asvabcd01234567';
-    expect(heardIn([element('asv1', 17, 4), element('asv1', 6, 3), element(longest, 6, 9)])).toEqual(
+  it('is told of each port, whether or not it ignores somebody', () => {
+    const sets: Record<string, CountedElement[]> = {
+      answers: [element('asv1', 3)],
+      chosen: [element(longest, 9)],
+      datagrams: [element('asv1', 4), element(longest, 0)],
+    };
+    expect(readHeard((set) => sets[set] ?? [])).toEqual(
       new Map([
         ['asv1', { answers: 3, datagrams: 4 }],
         [longest, { answers: 9, datagrams: 0 }],
       ]),
     );
+  });
+
+  it('is counted in one set of a port', () => {
+    const one = { interface: 'asv1', mac: '02:a5:0a:0a:00:02', address: '10.10.0.2' };
+    const elements = heardElements([one, { ...one, interface: longest, ignored: ['10.0.0.7/32'] }]);
+    expect([...elements].map(([set, all]) => [set, all.length])).toEqual([
+      ['answers', 1],
+      ['chosen', 1],
+      ['datagrams', 2],
+      ['ignored', 1],
+    ]);
   });
 });

@@ -77,7 +77,7 @@ describe('an application', () => {
     expect(at(200, 'freezing')).toMatchObject({ state: 'running', since: 100 });
     expect(at(300, 'frozen')).toMatchObject({ state: 'frozen', since: 100 });
     expect(at(400, 'running')).toMatchObject({ state: 'running', since: 100 });
-    expect(at(500, 'snapshotting')).toMatchObject({ state: 'other', since: 100 });
+    expect(at(500, 'snapshotting')).toMatchObject({ state: 'running', since: 100 });
     expect(at(600, 'running')).toMatchObject({ state: 'running', since: 100 });
     expect(at(700, 'sleeping')).toMatchObject({ state: 'sleeping', since: 100 });
     expect(at(800, 'running')).toMatchObject({ state: 'running', since: 800 });
@@ -132,6 +132,10 @@ describe('an application', () => {
     const open = new Map([['aid-web', 4]]);
     census.hear(new Map([['web', { rate: 1, queue: 0, responseMs: 3, open }]]));
     expect(look(30, 'web')?.requestsOpen).toBe(4);
+    const member = look(40, 'web');
+    if (member) member.connections = 2;
+    census.hear(new Map());
+    expect(look(50, 'web')?.requestsOpen).toBe(2);
   });
 
   it('is forgotten when it is gone', () => {

@@ -34,6 +34,8 @@ export const HELP: Readonly<Record<string, string>> = {
   'policy.instances.min': 'So many are awake at least, asked or not. 0 when left out.',
   'policy.instances.max': 'At most so many.',
   'policy.instances.template': 'What further instances are cloned from (appshot template ls).',
+  'policy.instances.concurrency':
+    'Requests of its sites that each instance has at once; more wait. Any number when left out.',
   'policy.ignore':
     'IPv4 networks or addresses whose requests do not keep it awake, such as those of health checkers.',
   idle: 'Put it to sleep by itself after so long without packets and CPU: 500ms, 30s, 5m, 1h or 2d. Never when left out.',

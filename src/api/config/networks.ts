@@ -73,6 +73,7 @@ const policy = z.strictObject({
       min: numberIn(instances.min.unwrap()).optional(),
       max: numberIn(instances.max),
       template: instances.template,
+      concurrency: numberIn(instances.concurrency.unwrap()).optional(),
     })
     .optional(),
   ignore: z

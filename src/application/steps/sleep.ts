@@ -3,6 +3,7 @@
  * application goes on; at every instant either its processes or a complete snapshot exist.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Blocker } from '../../api/index.ts';
 import { AppShotError } from '../../common/index.ts';
 import { networkUse } from '../../resources/index.ts';
 import type { NetworkUse } from '../../resources/index.ts';
@@ -16,11 +17,22 @@ import { provision, requireHeld } from '../provision.ts';
 import { noteTouched } from '../touched.ts';
 import type { Executor } from './executor.ts';
 
-/** How long a connection that is being made, or data that is not acknowledged, may delay a sleep; and how often to look. In ms. */
+/** How long a connection that is being made or waits to be accepted, or data that is not acknowledged, may delay a sleep; and how often to look. In ms. */
 const SETTLE = { patience: 1000, interval: 5 } as const;
 
 /** A kernel acknowledges within this time what it need not answer (`TCP_ATO_MIN`, 40 ms). */
 const LATE_ACK = 50;
+
+/** A busy program accepts connections a moment after they are made: only what stays keeps it from being saved. */
+const lastingBlockers = async (work: Work): Promise<readonly Blocker[]> => {
+  const end = performance.now() + SETTLE.patience;
+  for (;;) {
+    const blockers = findBlockers(work.house, work.record, environmentOf(work));
+    const passing = blockers.length > 0 && blockers.every(({ kind }) => kind === 'in-flight');
+    if (!passing || performance.now() > end) return blockers;
+    await delay(SETTLE.interval);
+  }
+};
 
 /** Names what blocks a snapshot before anything is touched (mission E6). */
 export const check: Executor = {
@@ -28,7 +40,7 @@ export const check: Executor = {
     const environment = environmentOf(work);
     // Memory that has not come back yet cannot be saved.
     await environment.filled;
-    const blockers = findBlockers(work.house, work.record, environment);
+    const blockers = await lastingBlockers(work);
     if (blockers.length === 0) {
       work.fingerprint = await takeFingerprint(work, environment);
       noteTouched(work.house, work.record.aid, work.house.processesIn(environment.id));

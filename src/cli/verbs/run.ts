@@ -40,6 +40,11 @@ const addNetworkOptions = (command: Command): Command =>
       '--instances <min..max[:template]>',
       'how many instances of the service, and what to clone them from',
       parseInstances,
+    )
+    .option(
+      '--concurrency <n>',
+      'requests of its sites that each of the --instances has at once; more wait (default: any number)',
+      parseNumber({ min: 1, max: 10_000, whole: true }),
     );
 
 const addOptions = (command: Command): Command =>

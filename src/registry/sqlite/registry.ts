@@ -2,6 +2,7 @@
  * The registry of one machine, in one SQLite file. SQLite's calls are synchronous and take some 20 microseconds, a durable one a
  * flush more; the methods are asynchronous because a registry on a farm is.
  */
+import { DEFAULT_NETWORK } from '../../api/index.ts';
 import { AppShotError, newId } from '../../common/index.ts';
 import type {
   ApplicationChange,
@@ -33,9 +34,16 @@ const openTables = (store: Store) => ({
 });
 type Tables = ReturnType<typeof openTables>;
 
-const register = ({ applications, addresses }: Tables, registration: Registration): ApplicationRecord => {
+const register = (
+  { applications, addresses, networks }: Tables,
+  registration: Registration,
+): ApplicationRecord => {
   const { aid = newId(), name, hostname, spec, state = 'registered', change = {} } = registration;
   applications.checkFree(aid, name);
+  // It may have been removed since its addresses were looked up.
+  const { network = DEFAULT_NETWORK } = spec;
+  if (network !== DEFAULT_NETWORK && !networks.find(network))
+    throw new AppShotError('NETWORK_NOT_FOUND', { name: network });
   const address = addresses.allocate(aid, registration);
   return applications.insert({ aid, name, state, spec, address, hostname }, change);
 };

@@ -3,7 +3,7 @@
  * memory is bytes; processors are cores.
  */
 
-/** `other` is any state that neither begins nor ends here: stopped, failed, being saved, and the like. */
+/** `other` is any state that neither begins nor ends here: stopped, failed, going back to a snapshot, and the like. */
 export type Standing = 'running' | 'frozen' | 'asleep' | 'starting' | 'waking' | 'sleeping' | 'other';
 
 export interface Application {
