@@ -106,7 +106,7 @@ const publishedBy = (namespace: number): Way => {
     reach: (client, port) => ({ address: client.machine, port: port + 10_000 }),
     open: () =>
       withNetworkNamespace(namespace, () => {
-        publisher = new Publisher({ table: 'appshot_bench' });
+        publisher = new Publisher({ table: 'appshot_bench', bridges: BRIDGE });
         publisher.replace(published, [SIDE]);
       }),
     shut: () => publisher?.dispose(),

@@ -11,6 +11,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #durations: Histogram<'operation'>;
   readonly #failures: Counter<'operation'>;
+  readonly #decisions: Counter<'kind'>;
 
   constructor(applications: Applications, pool: Pool) {
     const registers = [this.#registry];
@@ -25,6 +26,12 @@ export class Metrics {
       name: 'appshot_operation_failures_total',
       help: 'Operations that failed, and sleeps that turned back',
       labelNames: ['operation'],
+      registers,
+    });
+    this.#decisions = new Counter({
+      name: 'appshot_decisions_total',
+      help: 'Decisions of the scheduler',
+      labelNames: ['kind'],
       registers,
     });
     void new Gauge({
@@ -55,9 +62,10 @@ export class Metrics {
     });
   }
 
-  /** Counts an operation that has ended, from its event. */
+  /** Counts an operation that has ended, or a decision, from its event. */
   count(type: string, data: Record<string, unknown> | undefined): void {
     const ms = data?.['ms'];
+    if (type === 'decision') this.#decisions.inc({ kind: String(data?.['kind']) });
     // What was found as it is after a restart took no time.
     if (typeof ms === 'number')
       this.#durations.observe({ operation: type === 'asleep' ? 'sleep' : 'wake' }, ms / 1000);

@@ -10,7 +10,7 @@ import { KeyedLock } from '../common/index.ts';
 import type { Logger } from '../common/index.ts';
 import { Forwarder } from './forward.ts';
 import { TcpListener, UdpListener } from './listen.ts';
-import type { Answerer } from './listen.ts';
+import type { Admission, Answerer } from './listen.ts';
 import { readQuery } from './message.ts';
 import type { Query, Rcode } from './message.ts';
 import { buildReply, fitUdp } from './reply.ts';
@@ -77,7 +77,7 @@ export class NameServer {
       const forwarder = new Forwarder(forwardTo);
       const answer = this.#answererOf(network, forwarder);
       const place = { network, address, port: this.#port };
-      const mayAsk = (asker: string): boolean => this.#mayAsk(asker, network);
+      const mayAsk = this.#admissionTo(network);
       const [udp, tcp] = [new UdpListener(answer, mayAsk), new TcpListener(answer, mayAsk)];
       await udp.listen(place);
       try {
@@ -106,6 +106,17 @@ export class NameServer {
     open.forwarder.close();
     open.udp.close();
     await open.tcp.close();
+  }
+
+  #admissionTo(network: string): Admission {
+    return (asker) => {
+      try {
+        return this.#mayAsk(asker, network);
+      } catch (err) {
+        this.#log.error({ err, network }, 'whether somebody may ask for a name could not be told');
+        return false;
+      }
+    };
   }
 
   #answererOf(network: string, forwarder: Forwarder): Answerer {

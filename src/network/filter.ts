@@ -53,16 +53,19 @@ const reach = (protocol: 'tcp' | 'udp'): Json =>
   match(concat(DESTINATION, payload(protocol, 'dport')), `@${protocol}`);
 const established = (address: Json, port: Json): Json =>
   match(concat(address, port, DESTINATION, payload('tcp', 'dport')), '@connections');
+const ofReply = (key: string): Json => ({ ct: { key, dir: 'reply' } });
 /**
- * Whom the application takes for the sender, where the packet is translated on its way (a published port, asked from this machine or from its
- * bridge): here it still has the address that it was sent from.
+ * Who asks at a published port from this machine, or from the application's own bridge, is the gateway to the application: the
+ * kernel makes it so only after these rules.
  */
-const taken = (direction: string, tuple: string): readonly Json[] => {
-  const ct = (key: string): Json => ({ ct: { key, dir: tuple } });
-  return [match({ ct: { key: 'direction' } }, direction), established(ct('ip daddr'), ct('proto-dst'))];
-};
+const translated: readonly Json[] = [
+  match({ ct: { key: 'direction' } }, 'original'),
+  established(ofReply('ip daddr'), ofReply('proto-dst')),
+];
 /** A segment of a connection that has begun. */
-const CONNECTED = match({ '&': [payload('tcp', 'flags'), 'syn'] }, 0);
+const CONNECTED: Json = {
+  match: { op: '!=', left: { '&': [payload('tcp', 'flags'), ['syn', 'ack']] }, right: 'syn' },
+};
 const protocolIs = (protocol: string): Json => match({ meta: { key: 'l4proto' } }, protocol);
 
 /** For a packet that would wake. */
@@ -77,8 +80,7 @@ const CHECK: readonly (readonly Json[])[] = [
   [reach('tcp'), REACHED],
   [reach('udp'), REACHED],
   [established(SOURCE, payload('tcp', 'sport')), REACHED],
-  [...taken('original', 'reply'), REACHED],
-  [...taken('reply', 'original'), REACHED],
+  [...translated, REACHED],
   [protocolIs('tcp'), { reject: { type: 'tcp reset' } }],
   [protocolIs('udp'), { reject: { type: 'icmp', expr: 'port-unreachable' } }],
   [{ drop: null }],

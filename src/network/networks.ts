@@ -167,11 +167,11 @@ export class Networks {
     return this.named(name).bridge.cidr.cidr;
   }
 
-  /** Whether the address is of this network, or this machine's own. Fails with `NETWORK_NOT_FOUND`. */
+  /** Whether the address is of this network, or this machine's own. */
   isNear(name: string, address: string): boolean {
-    const number = parseAddress(address);
-    if (number === undefined) return false;
-    if (contains(this.named(name).bridge.cidr, number) || contains(LOOPBACK, number)) return true;
+    const [number, member] = [parseAddress(address), this.#members.get(name)];
+    if (number === undefined || member === undefined) return false;
+    if (contains(member.network.bridge.cidr, number) || contains(LOOPBACK, number)) return true;
     return listAddresses(this.#options.netlink).some((own) => own.address === address);
   }
 

@@ -38,20 +38,6 @@ def repeat(client):
     while data := client.recv(99): client.sendall(data)
 for client in clients: threading.Thread(target=repeat, args=[client]).start()
 `;
-/** Sends a word to the one that has come whenever it gets a datagram. */
-const NEWS = `
-import socket
-udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-udp.bind(('', 82))
-client = socket.create_server(('', 82)).accept()[0]
-while udp.recv(99): client.sendall(b'news')
-`;
-const READER = `
-import socket
-news = socket.create_connection(('${GATEWAY}', 8082), 9)
-news.settimeout(None)
-while news.recv(99): print('heard', flush=True)
-`;
 /** Says what it is told over one connection, and tells what comes back. */
 const TALK = `
 import socket, sys
@@ -121,23 +107,8 @@ const run = (name: string, script: string, publish: object[] = []): Promise<unkn
 };
 const listening = async (name: string): Promise<unknown> => (await client.inspect(name)).listening;
 
-test('a sleeper is woken by a connection that it opened to a published port of its neighbour', async () => {
-  await run('news', NEWS, [{ port: 8082, target: 82, protocol: 'tcp' }]);
-  await eventually(async () => expect(await listening('news')).toHaveLength(2));
-  await run('reader', READER);
-  const { address } = await client.inspect('news');
-  const tell = ['-c', `import socket; socket.socket(type=2).sendto(b'x', ('${address}', 82))`];
-  const heard = async (): Promise<string> => (await lab.succeed('logs', 'reader')).stdout;
-  await eventually(async () => expect(await listening('news')).toHaveLength(1));
-  await lab.exec('python3', tell);
-  await eventually(async () => expect(await heard()).toContain('heard'));
-  await client.sleep('reader');
-  await lab.exec('python3', tell);
-  await eventually(async () => expect((await heard()).match(/heard/g)).toHaveLength(2));
-  for (const name of ['news', 'reader']) await client.remove(name, { force: true });
-});
-
 test('a sleeper that listens no more is woken by the connections that it has', async () => {
+  await write(0);
   await run('twice', TWICE, [{ port: 8081, target: 81, protocol: 'tcp' }]);
   await run('beside', 'import time; time.sleep(1000)');
   await eventually(async () => expect(await listening('twice')).toHaveLength(1));

@@ -216,6 +216,17 @@ describe('safety', () => {
     publisher.dispose();
     expect([routed('br0'), routed('br1')]).toEqual(['0', '0']);
     publisher = lab.publisher();
+    publish(tcp(a));
+    // As one that is killed; the next finds out which bridges it had.
+    publisher.close();
+    publisher = lab.publisher();
+    expect([routed('br0'), routed('br1')]).toEqual(['1', '1']);
+    publisher.replace([tcp(a)], SIDES.slice(0, 1));
+    expect([routed('br0'), routed('br1')]).toEqual(['1', '0']);
+    publisher.close();
+    publisher = lab.publisher();
+    publisher.replace([], []);
+    expect([routed('br0'), routed('br1')]).toEqual(['0', '0']);
   });
 
   test('a port that a program has is named', async () => {

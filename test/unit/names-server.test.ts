@@ -3,10 +3,11 @@ import { createSocket } from 'node:dgram';
 import type { RemoteInfo } from 'node:dgram';
 import { Resolver } from 'node:dns/promises';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createLogger } from '../../src/common/index.ts';
+import { frame } from '../../src/names/framing.ts';
 import { NameServer, answer } from '../../src/names/index.ts';
 import type { NameAnswer, NameQuestion, NamedInstance } from '../../src/names/index.ts';
 import { askTcp, askUdp, dataOf, openTcp, question, rcodeOf, udpReplies } from './names-client.ts';
@@ -44,8 +45,9 @@ const serve = async (
   forwardTo: readonly string[] = [],
   resolve: Resolve = resolveOwn,
   at = place(),
+  mayAsk: (address: string) => boolean = () => true,
 ): Promise<At & { server: NameServer }> => {
-  const server = new NameServer({ resolve, log: createLogger({ level: 'silent' }), port: PORT });
+  const server = new NameServer({ resolve, mayAsk, log: createLogger({ level: 'silent' }), port: PORT });
   endings.push(() => server.close());
   await server.open('default', at.address, { forwardTo });
   return { ...at, server };
@@ -142,6 +144,47 @@ describe('a question', () => {
     await server.open('blue', other.address, { forwardTo: [] });
     expect(dataOf(await askUdp(at, question('x', 'PTR')))).toEqual(['default']);
     expect(dataOf(await askUdp(other, question('x', 'PTR')))).toEqual(['blue']);
+  });
+});
+
+describe('whoever may not ask', () => {
+  const [friend, stranger] = [place().address, place().address];
+
+  it('gets no reply by UDP', async () => {
+    const at = await serve([], resolveOwn, place(), (address) => address === friend);
+    const heard: string[] = [];
+    const ask = async (address: string): Promise<Buffer[]> => {
+      const socket = createSocket('udp4').bind(0, address);
+      endings.push(() => socket.close());
+      await once(socket, 'listening');
+      socket.on('message', () => heard.push(address)).send(question('db'), at.port, at.address);
+      return address === friend ? ((await once(socket, 'message')) as Buffer[]) : [];
+    };
+    await ask(stranger);
+    await ask(friend);
+    // A reply to the first would have come before one to the second.
+    expect(heard).toEqual([friend]);
+  });
+
+  it('gets no reply by TCP, and its connection ends', async () => {
+    const at = await serve([], resolveOwn, place(), (address) => address === friend);
+    const ask = async (localAddress: string): Promise<number> => {
+      const socket = connect({ host: at.address, port: at.port, localAddress });
+      socket.on('error', () => undefined).end(frame(question('db')));
+      let bytes = 0;
+      socket.on('data', (some) => (bytes += some.length));
+      await once(socket, 'close');
+      return bytes;
+    };
+    expect(await ask(stranger)).toBe(0);
+    expect(await ask(friend)).toBeGreaterThan(0);
+  });
+
+  it('is whoever nobody can tell of', async () => {
+    const at = await serve([], resolveOwn, place(), () => {
+      throw new Error('bug');
+    });
+    expect(await askTcp(at, [question('db')]).catch(() => [])).toEqual([]);
   });
 });
 
