@@ -1,6 +1,6 @@
 /** The tiers of idleness, and what the scheduler says of its decisions. */
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Client } from '../../src/api/client.ts';
 import type { AppEvent, TopRow } from '../../src/api/index.ts';
 import { launch } from '../support/application.ts';
 import { eventually } from '../support/eventually.ts';
