@@ -59,6 +59,8 @@ const ofReply = (key: string): Json => ({ ct: { key, dir: 'reply' } });
  * kernel makes it so only after these rules.
  */
 const translated: readonly Json[] = [
+  // Which ports they are depends on it.
+  match({ meta: { key: 'l4proto' } }, 'tcp'),
   match({ ct: { key: 'direction' } }, 'original'),
   established(ofReply('ip daddr'), ofReply('proto-dst')),
 ];

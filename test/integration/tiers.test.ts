@@ -51,9 +51,9 @@ test('running, frozen, asleep: each in its time, each an event with its reason, 
   const [row] = JSON.parse((await lab.succeed('top', '--json')).stdout) as TopRow[];
   expect(row?.decision).toMatchObject({ what: 'sleep', at: expect.any(String) as string });
   expect((await lab.succeed('top', '--once')).stdout).toContain('sleep: idle for');
-  expect(await new Client(lab.runDirectory).metrics()).toMatch(
-    /^appshot_decisions_total{kind="freeze"} [2-9]$/m,
-  );
+  const socket = join(lab.runDirectory, 'appshot.sock');
+  const metrics = await lab.exec('curl', ['-s', '--unix-socket', socket, 'http://localhost/metrics']);
+  expect(metrics.stdout).toMatch(/^appshot_decisions_total{kind="freeze"} [2-9]$/m);
   await work.goOn();
   const passed = (await passages('tiers')).filter((one) => one !== 'kept');
   const frozen = ['freeze idle-freeze', 'freezing', 'frozen'];
