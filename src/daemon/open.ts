@@ -67,7 +67,8 @@ export const openGuard = (instance: string, log: Logger): Pick<Workshop, 'guard'
 
 export const openPublisher = (instance: string, log: Logger): Publisher | undefined => {
   const reason = Publisher.obstacle();
-  if (reason === undefined) return new Publisher({ table: `appshot_${instance}_ports`, bridges: `asb${instance}` });
+  if (reason === undefined)
+    return new Publisher({ table: `appshot_${instance}_ports`, bridges: `asb${instance}` });
   log.warn({ reason }, 'no ports can be published');
   return undefined;
 };

@@ -145,6 +145,8 @@ const FRONTEND = (plan: Frame['plan']): string[] => [
   '  http-request set-header X-Forwarded-For %[src]',
   `  http-request set-header X-Forwarded-Proto ${scheme(plan)}`,
   '  http-request del-header Forwarded',
+  // After an upgrade to HTTP/2 nothing of this would hold for what a client asks.
+  '  http-request del-header Upgrade unless { req.fhdr_cnt(Upgrade) eq 1 } { req.fhdr(Upgrade) -i websocket }',
   '  http-response set-var(txn.server) srv_name',
   `  http-response track-sc0 var(txn.pool),concat(/,txn.server) table ${TUNNELS} if { status 101 }`,
   '  use_backend %[var(txn.pool)]',

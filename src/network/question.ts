@@ -21,5 +21,9 @@ export const isReason = (asker: Asker, address: string, reachable: Reachability)
   if (listening.some(({ protocol }) => protocol === 'udp')) return true;
   const tcp = new Set(listening.map(({ port }) => port));
   for (const { localPort } of connections) tcp.add(localPort);
-  return asker.sockets.some((socket) => socket.remoteAddress === address && tcp.has(socket.remotePort));
+  // One that is closed on both sides (TIME_WAIT) sends nothing any more.
+  return asker.sockets.some(
+    (socket) =>
+      socket.state !== 'TIME_WAIT' && socket.remoteAddress === address && tcp.has(socket.remotePort),
+  );
 };

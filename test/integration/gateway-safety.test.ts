@@ -1,4 +1,5 @@
 /** What the gateway must never do: end a process that is not its own, or let clients hold it up. */
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -45,6 +46,21 @@ test('no other process is taken for one that was left running', async () => {
   const own = readFileSync(join(gatewayDirectory(lab), 'gateway.json'), 'utf8');
   expect((JSON.parse(own) as { pid: number }).pid).not.toBe(stranger.pid);
 });
+
+test.each(['h2c', 'websocket, h2c', 'h2c\r\nUpgrade: websocket'])(
+  'a client cannot upgrade to %j, past what is said of headers',
+  async (protocol) => {
+    await open().apply(PLAN);
+    const socket = await lab.connect('127.0.0.1', 80);
+    const lines = ['GET / HTTP/1.1', 'Host: 127.0.0.1', 'HTTP2-Settings: AAMAAABkAAQAAP__'];
+    // To the fixture each upgrade is one to WebSocket.
+    const key = ['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 13'];
+    socket.write([...lines, ...key, 'Connection: Upgrade', `Upgrade: ${protocol}`, '', ''].join('\r\n'));
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1.1 (?:200|400) /);
+    socket.destroy();
+  },
+);
 
 test('who is slow to say what he wants is told, and his connection closed', async () => {
   await open().apply(PLAN);

@@ -13,7 +13,7 @@ import { question } from '../unit/names-client.ts';
 const [MACHINE, OTHER, OPEN] = ['192.0.2.1', '192.0.2.2', '10.70.0.1'];
 const GATEWAYS = ['10.10.0.1', OPEN];
 /** Longer than anything here takes that is answered. */
-const SILENCE_MS = 500;
+const SILENCE_MS = 1500;
 const DNS = 53;
 
 let lab: Lab;
@@ -55,8 +55,9 @@ const byUdp = async (from: Lab, gateway: string, address = '0.0.0.0'): Promise<s
     type: 'udp4',
     lookup: (host, _options, answer) => within(from, () => answer(null, host, 4)),
   });
+  const listening = once(socket, 'listening');
   socket.bind(0, address);
-  await once(socket, 'listening');
+  await listening;
   const reply = once(socket, 'message', { signal: AbortSignal.timeout(SILENCE_MS) });
   socket.send(question('x.appshot.internal'), DNS, gateway);
   return reply

@@ -63,3 +63,23 @@ test('its interface is there exactly as long as it runs', async () => {
 test('an address of the network that nobody has is unreachable, as on any network', async () => {
   await expect(lab.connect('10.10.200.200', 80)).rejects.toMatchObject({ code: 'EHOSTUNREACH' });
 });
+
+/** A connection as this machine's kernel has it when its other end has gone without a word: repair mode makes one of nothing. */
+const LEFT_ALONE = `
+import socket
+TCP_REPAIR = 19
+left = socket.socket()
+left.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+left.connect(('10.10.200.200', 80))
+left.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 0)
+left.settimeout(10)
+try:
+    left.send(b'x')
+    left.recv(1)
+except OSError as error:
+    print(type(error).__name__)
+`;
+
+test('a connection to an address that nobody has any more is reset', async () => {
+  expect((await lab.exec('python3', ['-c', LEFT_ALONE])).stdout).toBe('ConnectionResetError\n');
+});

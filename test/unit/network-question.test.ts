@@ -50,6 +50,7 @@ describe('a question for a sleeper', () => {
       true,
     ],
     ['has none', web, asking(), false],
+    ['has closed its connection', web, asking({ ...socket(SLEEPER, 80), state: 'TIME_WAIT' }), false],
     ['holds its connection', connected, asking(socket(SLEEPER, 5432)), true],
     ['may send a datagram', dns, asking(), true],
     ['cannot send a datagram', nothing, asking(socket(SLEEPER, 53)), false],
