@@ -74,8 +74,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   elsewhere.close();
-  await lab[Symbol.asyncDispose]();
-  await run('ip', ['netns', 'del', elsewhere.name]);
+  await lab[Symbol.asyncDispose]().finally(() => run('ip', ['netns', 'del', elsewhere.name]));
 });
 
 const stateOf = async (name: string): Promise<string> => (await client.inspect(name)).state;
