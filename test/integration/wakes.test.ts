@@ -74,7 +74,11 @@ beforeAll(async () => {
 
 afterAll(async () => {
   elsewhere.close();
-  await lab[Symbol.asyncDispose]().finally(() => run('ip', ['netns', 'del', elsewhere.name]));
+  try {
+    await lab[Symbol.asyncDispose]();
+  } finally {
+    await run('ip', ['netns', 'del', elsewhere.name]);
+  }
 });
 
 const stateOf = async (name: string): Promise<string> => (await client.inspect(name)).state;
