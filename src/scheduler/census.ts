@@ -1,12 +1,14 @@
 /** Everybody, as the policy sees them: kept up to date from the roster, and grouped into services. */
-import type { Roster } from '../application/index.ts';
-import type { Loads, SiteLoad } from './loads.ts';
+import type { Roster, SiteLoad } from '../application/index.ts';
 import type { Doing } from './member.ts';
 import { Member } from './member.ts';
 import type { Service } from './policy/index.ts';
 
 /** Milliseconds for which services are taken to be as they were when nobody has changed: what is measured changes slowly. */
 const FRESH_MS = 500;
+
+/** How busy services are, by their names. */
+export type Loads = ReadonlyMap<string, SiteLoad>;
 
 export class Census {
   readonly members = new Map<string, Member>();

@@ -3,5 +3,4 @@
  * sees and acts.
  */
 export { Arrivals } from './arrivals.ts';
-export type { Loads, SiteLoad } from './loads.ts';
 export { Scheduler } from './scheduler.ts';

@@ -9,8 +9,8 @@
 import type { Activity, Applications, House, Templates } from '../application/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
 import { Census } from './census.ts';
+import type { Loads } from './census.ts';
 import { sampleInterval } from './idle.ts';
-import type { Loads } from './loads.ts';
 import { MachineSensor } from './machine.ts';
 import { USUAL_PRIORITY } from './member.ts';
 import type { Member } from './member.ts';
