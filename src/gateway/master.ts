@@ -91,8 +91,7 @@ export class Master {
     });
     started.unref();
     const master = new Master(directory, started.pid, startTimeOf(started.pid) ?? 0, started.exited);
-    const record = { pid: master.pid, startTime: master.#startTime, boot: bootId() };
-    await writeAtomically(join(directory, RECORD), JSON.stringify(record));
+    await master.#record();
     try {
       await master.#until(({ workers }) => workers.length > 0);
     } catch (error) {
@@ -106,8 +105,26 @@ export class Master {
   static async find(directory: string): Promise<Master | undefined> {
     const record = await readJson(join(directory, RECORD)).catch(() => undefined);
     const { pid, startTime, boot } = (record ?? {}) as Readonly<Record<string, unknown>>;
-    if (typeof pid !== 'number' || typeof startTime !== 'number' || boot !== bootId()) return undefined;
+    if (typeof pid !== 'number' || typeof startTime !== 'number' || boot !== bootId())
+      return Master.#findUnrecorded(directory);
     return startTimeOf(pid) === startTime ? new Master(directory, pid, startTime) : undefined;
+  }
+
+  /** One whose daemon was killed before it had written the record. Who answers at the socket is it: nobody else may write there. */
+  static async #findUnrecorded(directory: string): Promise<Master | undefined> {
+    const proc = await ask(join(directory, MASTER_SOCKET), 'show proc')
+      .then(parseProc)
+      .catch(() => undefined);
+    const startTime = proc && startTimeOf(proc.master);
+    if (proc === undefined || startTime === undefined) return undefined;
+    const master = new Master(directory, proc.master, startTime);
+    await master.#record();
+    return master;
+  }
+
+  async #record(): Promise<void> {
+    const record = { pid: this.pid, startTime: this.#startTime, boot: bootId() };
+    await writeAtomically(join(this.#directory, RECORD), JSON.stringify(record));
   }
 
   get alive(): boolean {

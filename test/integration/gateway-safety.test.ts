@@ -1,6 +1,6 @@
 /** What the gateway must never do: end a process that is not its own, or let clients hold it up. */
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
@@ -45,6 +45,17 @@ test('no other process is taken for one that was left running', async () => {
   await open().apply(PLAN);
   const own = readFileSync(join(gatewayDirectory(lab), 'gateway.json'), 'utf8');
   expect((JSON.parse(own) as { pid: number }).pid).not.toBe(stranger.pid);
+});
+
+test('one whose daemon was killed before it had said which it is, is found all the same', async () => {
+  const record = join(gatewayDirectory(lab), 'gateway.json');
+  const first = open();
+  await first.apply(PLAN);
+  const before = readFileSync(record, 'utf8');
+  await first.release();
+  rmSync(record);
+  await open().apply(PLAN);
+  expect(JSON.parse(readFileSync(record, 'utf8'))).toEqual(JSON.parse(before));
 });
 
 test.each(['h2c', 'websocket, h2c', 'h2c\r\nUpgrade: websocket'])(
