@@ -147,7 +147,7 @@ const FRONTEND = (plan: Frame['plan']): string[] => [
   '  http-request del-header Forwarded',
   // After an upgrade to HTTP/2 nothing of this would hold for what a client asks.
   '  http-request del-header Upgrade unless { req.fhdr_cnt(Upgrade) eq 1 } { req.fhdr(Upgrade) -i websocket }',
-  '  http-response set-var(txn.server) srv_name',
+  '  http-response set-var(txn.server) srv_name if { status 101 }',
   `  http-response track-sc0 var(txn.pool),concat(/,txn.server) table ${TUNNELS} if { status 101 }`,
   '  use_backend %[var(txn.pool)]',
 ];
@@ -163,6 +163,8 @@ const serverLine = (pool: Pool, index: number): string => {
 const backendLines = (pool: Pool): string[] => [
   `backend ${pool.name}`,
   '  balance leastconn',
+  // Where there are many answers, the time of each sixteenth tells enough.
+  '  http-response set-log-level silent if { be_sess_rate gt 100 } { rand(16) gt 0 }',
   '  default-server weight 100 pool-purge-delay 250ms',
   ...pool.slots.map((_, index) => serverLine(pool, index)),
 ];
