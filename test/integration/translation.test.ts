@@ -318,15 +318,13 @@ test('paths lead to the very files, of whatever layer', async () => {
     expect([path, readFileSync(system, 'utf8')]).toEqual([path, word]);
     expect(registered.places.toInside(system)).toBe(real);
   }
-  // Whatever it has open is at its place, or is no file of this machine.
-  for (const { virtual, system } of tables.of('path').entries) {
-    // A directory of this machine may change between the two looks.
-    await eventually(() => {
-      const seen = [`/proc/${rootPid}/root${virtual}`, system ?? ''].map((path) => statSync(path));
-      const [inside, outside] = seen.map(({ size, mode, mtimeMs }) => [virtual, size, mode, mtimeMs]);
-      expect(outside).toEqual(inside);
-    });
-  }
+  // Whatever it has open is at its place, or is no file of this machine; a directory may change between two looks.
+  const seen = (path: string): unknown[] => {
+    const { size, mode, mtimeMs } = statSync(path);
+    return [size, mode, mtimeMs];
+  };
+  for (const { virtual, system } of tables.of('path').entries)
+    await eventually(() => expect(seen(system ?? '')).toEqual(seen(`/proc/${rootPid}/root${virtual}`)));
   // What this machine has in /tmp is not what the application has there; what was removed inside is nowhere.
   expect(lab.directory).toMatch(/^\/tmp\//);
   expect(registered.places.toMachine(lab.directory)).toBeUndefined();
