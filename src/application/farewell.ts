@@ -6,6 +6,7 @@
  * would tell nobody. `Network.forget` looks after those that it could not tell.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { endsWithin } from '../common/index.ts';
 import { networkUse } from '../resources/index.ts';
 import { environmentOf } from './context.ts';
 import type { Work } from './context.ts';
@@ -44,11 +45,8 @@ export const depart = async ({
   environment,
 }: Pick<Work, 'house' | 'record' | 'environment'>): Promise<void> => {
   if (environment) {
-    const waited = new AbortController();
-    const late = pause(END_MS, 'late', { signal: waited.signal }).catch(() => 'ended');
-    if ((await Promise.race([environment.end(), late])) === 'late')
+    if (!(await endsWithin(environment.end(), END_MS)))
       log.warn({ aid }, 'its processes do not end, and it leaves the network without them');
-    waited.abort();
     networks.disconnect(address, environment);
   }
   networks.forget(address);

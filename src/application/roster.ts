@@ -2,9 +2,9 @@
  * Who there is, kept in mind: the name server, published ports, the web gateway and the scheduler ask for it at each question, and a registry
  * is no place to ask a thousand times a second. It hears of every change as events do, from the same call.
  */
-import { setTimeout as pause } from 'node:timers/promises';
 import { DEFAULT_NETWORK } from '../api/index.ts';
 import type { ChainSpec, State } from '../api/index.ts';
+import { endsWithin } from '../common/index.ts';
 import type { ApplicationRecord } from '../registry/index.ts';
 
 /** States in which an application has an address, but is none of those that serve. */
@@ -87,9 +87,7 @@ export class Roster {
 
   /** Resolves when those who bring requests to applications go by all changes so far; after a second at the latest. */
   async told(): Promise<void> {
-    const waited = new AbortController();
-    const late = pause(PATIENCE_MS, undefined, { signal: waited.signal }).catch(() => undefined);
-    await Promise.race([this.#telling, late]).finally(() => waited.abort());
+    if (this.#telling) await endsWithin(this.#telling, PATIENCE_MS);
   }
 
   /** Called after changes, once for several; what it returns settles when it goes by them, and never rejects. */

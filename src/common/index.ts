@@ -8,4 +8,5 @@ export * from './mutex.ts';
 export * from './nearest.ts';
 export * from './sanitise.ts';
 export * from './units.ts';
+export * from './within.ts';
 export * from './words.ts';

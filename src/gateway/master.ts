@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { AppShotError, readJson, writeAtomically } from '../common/index.ts';
+import { AppShotError, endsWithin, readJson, writeAtomically } from '../common/index.ts';
 import { run, start } from '../exec/index.ts';
 import { MASTER_SOCKET } from './config.ts';
 import { ask, parseProc } from './runtime.ts';
@@ -161,20 +161,13 @@ export class Master {
       ['SIGUSR1', graceMs],
       ['SIGTERM', TERM_MS],
     ] as const;
-    for (const [signal, ms] of signals) if (this.#signal(signal) && (await this.#endedWithin(ms))) return;
+    for (const [signal, ms] of signals)
+      if (this.#signal(signal) && (await endsWithin(this.ended, ms))) return;
     if (this.#signal('SIGKILL')) await this.ended;
   }
 
   #signal(name: NodeJS.Signals): boolean {
     return this.alive && process.kill(this.pid, name);
-  }
-
-  async #endedWithin(ms: number): Promise<boolean> {
-    const timer = new AbortController();
-    const late = pause(ms, true, { signal: timer.signal }).catch(() => true);
-    const ended = await Promise.race([this.ended.then(() => true), late.then(() => false)]);
-    timer.abort();
-    return ended;
   }
 
   async #logState(): Promise<{ size: number }> {

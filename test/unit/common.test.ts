@@ -5,11 +5,12 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   AppShotError,
+  KeyedLock,
   createLogger,
+  endsWithin,
   formatDuration,
   formatSize,
   fsyncPath,
-  KeyedLock,
   newId,
   parseDuration,
   parseSize,
@@ -211,5 +212,13 @@ describe('the logger', () => {
       time: expect.stringMatching(/^\d{4}-.*Z$/) as string,
       err: { code: 'APP_NOT_FOUND', hint: '`appshot ps --all` lists them', details: { name: 'web' } },
     });
+  });
+});
+
+describe('endsWithin', () => {
+  it('tells whether it resolved in time, and fails as it does', async () => {
+    await expect(endsWithin(Promise.resolve('x'), 10_000)).resolves.toBe(true);
+    await expect(endsWithin(new Promise(() => undefined), 1)).resolves.toBe(false);
+    await expect(endsWithin(Promise.reject(new Error('refused')), 10_000)).rejects.toThrow('refused');
   });
 });
