@@ -284,11 +284,14 @@ test('measurements are those of the traffic', async () => {
     if (found === undefined) throw new Error(`${service} is not measured`);
     return found;
   };
+  const began = performance.now();
   for (let turn = 0; turn < 10; turn++) await ask('shop.example', '/slow?ms=50');
+  const each = (performance.now() - began) / 10;
   const shop = await of('shop');
   expect(shop).toMatchObject({ requests: 10, sessions: 0, queue: 0, connectErrors: 0, serverErrors: 0 });
   expect(shop.responseMs).toBeGreaterThanOrEqual(50);
-  expect(shop.responseMs).toBeLessThan(80);
+  // A slow machine is slow for the client too, who waits for more; HAProxy rounds up.
+  expect(shop.responseMs).toBeLessThanOrEqual(each + 1);
   expect(shop.requestsPerSecond).toBeGreaterThan(3);
   expect(shop.backends.map(({ name, requests }) => [name, requests])).toEqual([
     ['one', 5],
